@@ -1,0 +1,1 @@
+"""Measure an SSD-Edge model on this device."""

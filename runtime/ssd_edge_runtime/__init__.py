@@ -1,0 +1,6 @@
+"""Run an SSD-Edge model on a device, and keep learning there, without torch."""
+
+from ssd_edge_runtime.errors import EdgeModelError
+
+__version__ = "0.1.0"
+__all__ = ["EdgeModelError", "__version__"]

@@ -1,0 +1,24 @@
+"""Errors that a user can act on; the command line prints each as one line and exits with status 2."""
+
+
+class SSDEdgeError(ValueError):
+    """Something the user gave cannot be used; the message names the thing and the fix."""
+
+
+class EdgeModelError(SSDEdgeError):
+    """A model file, or what was asked of a model, is not valid; nothing has changed."""
+
+
+class DataError(SSDEdgeError):
+    """A data set cannot be read or does not fit."""
+
+
+class OptionError(SSDEdgeError):
+    """An option's value breaks a rule."""
+
+
+class MissingExtraError(SSDEdgeError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, feature: str, extra: str = "train") -> None:
+        super().__init__(f"{feature} needs the [{extra}] extra: pip install 'ssd-edge[{extra}]'")

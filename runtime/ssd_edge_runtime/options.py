@@ -1,0 +1,96 @@
+"""Options of learning, shared word for word by the trainer and the device; stored in the file's manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ssd_edge_runtime.errors import OptionError
+
+KLDirection = Literal["student-teacher", "teacher-student"]
+LogitScope = Literal["all", "seen"]
+HiddenStage = Literal["after", "before"]
+FrequencyScope = Literal["task", "all"]
+Solver = Literal["lda", "ridge"]
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise :class:`OptionError` with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise OptionError(message)
+
+
+def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise :class:`OptionError` unless ``value`` is one of ``choices``."""
+    require(value in choices, f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class DistillOptions:
+    """Selective Subnetwork Distillation (Xue et al., arXiv 2512.15267) and what the paper leaves open."""
+
+    alpha: float = 0.7
+    """Weight of the cross-entropy against the distillation once there is a teacher."""
+    lambda_hidden: float = 0.1
+    """Share of the hidden (subnetwork) term in the distillation; the rest is the logit term."""
+    temperature: float = 8.0
+    """Softmax temperature T of both terms; each is multiplied by T^2."""
+    n_distill: int | None = None
+    """Neurons distilled per hidden layer, the most frequent ones; None means k."""
+    kl: KLDirection = "student-teacher"
+    """First and second argument of the KL divergence."""
+    logit_scope: LogitScope = "all"
+    """Logit term over all classes (the teacher says 0 for classes it lacks) or over those it has seen."""
+    hidden_stage: HiddenStage = "after"
+    """Distil the code after the Top-K (only active rows change) or the activations before it."""
+    frequency: FrequencyScope = "task"
+    """Select neurons by their frequency in the last task or over all samples so far."""
+
+    def __post_init__(self) -> None:
+        require(0.0 <= self.alpha <= 1.0, f"alpha must be between 0 and 1, got {self.alpha}")
+        require(
+            0.0 <= self.lambda_hidden <= 1.0, f"lambda-hidden must be between 0 and 1, got {self.lambda_hidden}"
+        )
+        require(self.temperature > 0.0, f"temperature must be positive, got {self.temperature}")
+        require(
+            self.n_distill is None or self.n_distill >= 1, f"n-distill must be at least 1, got {self.n_distill}"
+        )
+        require_choice("kl", self.kl, get_args(KLDirection))
+        require_choice("logit-scope", self.logit_scope, get_args(LogitScope))
+        require_choice("hidden-stage", self.hidden_stage, get_args(HiddenStage))
+        require_choice("frequency", self.frequency, get_args(FrequencyScope))
+
+
+@dataclass(frozen=True)
+class LearningOptions:
+    """One gradient step on the Top-K network (Bricken et al., ICLR 2023), on the GPU and on the device alike."""
+
+    learning_rate: float = 0.05
+    """Step size of plain SGD, no momentum."""
+    batch_size: int = 128
+    """Samples per step."""
+    clip_norm: float = 1.0
+    """Largest global gradient norm over all weights; longer gradients are scaled down to it."""
+    nonnegative: bool = True
+    """Clamp all weights, the readout's too, to >= 0 after each step."""
+    distill: DistillOptions | None = DistillOptions()
+    """Distillation against the model at the last task boundary; None for none."""
+
+    def __post_init__(self) -> None:
+        require(self.learning_rate > 0.0, f"lr must be positive, got {self.learning_rate}")
+        require(self.batch_size >= 1, f"batch-size must be at least 1, got {self.batch_size}")
+        require(self.clip_norm > 0.0, f"clip-norm must be positive, got {self.clip_norm}")
+
+
+@dataclass(frozen=True)
+class AnalyticOptions:
+    """How the closed-form readout is solved from its statistics."""
+
+    solver: Solver = "lda"
+    """lda: pooled within-class covariance and equal priors; ridge: regularised least squares."""
+    rho: float = 1e-3
+    """Regulariser: ``rho * trace(G) / n`` is added to the diagonal."""
+
+    def __post_init__(self) -> None:
+        require_choice("solver", self.solver, get_args(Solver))
+        require(self.rho > 0.0, f"rho must be positive, got {self.rho}")

@@ -1,0 +1,129 @@
+"""All that a model file holds, as plain arrays: the one meeting point of exporter, file format and engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssd_edge_runtime.csr import CSRMatrix, Float32, Int32
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+ReadoutKind = Literal["gradient", "analytic"]
+ValuesType = Literal["float32", "float16", "int8"]
+
+
+@dataclass(eq=False)
+class Layer:
+    """A Top-K hidden layer: ``a = relu(W u)``, ``z = relu(a - I)``, I the (k+1)-th largest of ``a``.
+
+    The counts say in how many samples each of the n neurons had ``z > 0``.
+    """
+
+    name: str
+    """``hidden1``, ``hidden2``, ... from the input on."""
+    weights: CSRMatrix
+    """W, (n, d)."""
+    k: int
+    """Neurons active per sample, 1 <= k < n."""
+    activation_count: Int64
+    """(n,), over all samples counted."""
+    task_count: Int64
+    """(n,), over the samples since the last task boundary."""
+    class_count: Int64
+    """(classes, n), per class, in the order of the model's classes."""
+
+
+@dataclass(eq=False)
+class Readout:
+    """``logits = V z + b`` over all classes seen."""
+
+    kind: ReadoutKind
+    weights: Float32
+    """V, (classes, n)."""
+    bias: Float32 | None
+    """b, (classes,); None for the gradient readout."""
+
+
+@dataclass(eq=False)
+class Statistics:
+    """Sufficient statistics of the analytic readout over the Top-K code z of the last layer."""
+
+    gram: Float64
+    """``sum z z^T``, the lower triangle packed row by row: entry (i, j <= i) stands at i (i + 1) / 2 + j."""
+    class_sums: Float64
+    """(classes, n), sum of z per class."""
+    class_counts: Int64
+    """(classes,), samples per class."""
+
+
+@dataclass(eq=False)
+class Teacher:
+    """The model at the last task boundary, as what has changed since: equal to the model elsewhere."""
+
+    classes: int
+    """The teacher knew the first so many of the model's classes."""
+    selected: list[Int32]
+    """Per layer, the distilled neurons, ascending."""
+    rows: list[Int32]
+    """Per layer, the rows of W that have changed since, ascending."""
+    values: list[Float32]
+    """Per layer, the old values of those rows' entries, row after row."""
+    readout_columns: Int32
+    """(m,), the columns of V that have changed since, ascending."""
+    readout_values: Float32
+    """(teacher classes, m), their old values."""
+
+
+@dataclass(eq=False)
+class ModelState:
+    """Everything about one model. Engines treat it as immutable; learners replace what they change."""
+
+    input_shape: tuple[int, ...]
+    """Shape of one sample; its product d is the width of the input."""
+    classes: list[str]
+    """Names, in logit order."""
+    center: Float32 | None
+    """(d,), subtracted from the input before it is L2-normalised; None for no centring."""
+    epsilon: float
+    """The norm is at least this: ``u = (x - center) / max(||x - center||, epsilon)``."""
+    layers: list[Layer]
+    readout: Readout
+    temperature: float = 1.0
+    """``probabilities = softmax(logits / temperature)``."""
+    values_type: ValuesType = "float32"
+    """How weights are stored; the arrays here are always float32, already rounded to what the type holds."""
+    learning: LearningOptions | None = None
+    """Options of gradient learning; None where the file carries no learning state."""
+    analytic: AnalyticOptions | None = None
+    """Options of the analytic solver; None for the gradient readout."""
+    statistics: Statistics | None = None
+    """None for the gradient readout and for files without learning state."""
+    teacher: Teacher | None = None
+    """None before the first task boundary and for the analytic readout."""
+    samples_seen: int = 0
+    """Samples learned from, in all, training included."""
+    task_samples: int = 0
+    """Samples counted since the last task boundary."""
+    class_samples: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(classes,), samples counted per class."""
+    generation: int = 1
+    """Counts the saves of this model: the exported file is generation 1."""
+    parent: str | None = None
+    """Digest of the file this one was learned from."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """How trained, how pruned, by which versions: JSON."""
+
+    @property
+    def input_width(self) -> int:
+        """d, the number of values in one sample."""
+        return int(np.prod(self.input_shape, dtype=np.int64))
+
+    @property
+    def has_learning_state(self) -> bool:
+        """Whether the file can go on learning."""
+        return self.learning is not None or self.statistics is not None

@@ -1,0 +1,71 @@
+"""What every command shares: ``--json``, ``--debug``, one-line errors, progress on standard error."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from ssd_edge_runtime.errors import SSDEdgeError
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json`` (passed on as ``as_json``) and ``--debug``, and turn errors into one line and status 2."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def wrapper(*args: Any, debug: bool, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (SSDEdgeError, OSError, MemoryError) as error:
+            if debug:
+                raise
+            fail(describe(error))
+
+    return wrapper
+
+
+def describe(error: BaseException) -> str:
+    """One line that names what was wrong."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return "not enough memory on this machine"
+    return " ".join(str(error).split())
+
+
+def fail(message: str) -> None:
+    """Print ``error: message`` on standard error and exit with status 2."""
+    click.echo(f"error: {message}", err=True)
+    sys.exit(2)
+
+
+def say(message: str) -> None:
+    """A message for a person, on standard error."""
+    click.echo(message, err=True)
+
+
+def emit_json(document: Any) -> None:
+    """The one JSON document on standard output."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yield ``advance(n)``; a bar with rate and time left on standard error, only on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda n: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda n: bar.advance(task, n)

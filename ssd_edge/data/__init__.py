@@ -1,0 +1,1 @@
+"""Data sets, splits into tasks and device-ready arrays."""

@@ -1,0 +1,1 @@
+"""The Top-K network in torch."""

@@ -1,0 +1,1 @@
+"""Trainer, run folders, metrics and plots."""
