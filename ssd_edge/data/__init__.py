@@ -1,1 +1,10 @@
-"""Data sets, splits into tasks and device-ready arrays."""
+"""Data sets as plain arrays, their splits into tasks, and readers that need only the base install."""
+
+from ssd_edge.data.arrays import load_arrays
+from ssd_edge.data.builtin import BUILTIN
+from ssd_edge.data.dataset import Dataset
+from ssd_edge.data.loading import load
+from ssd_edge.data.tables import save_npz
+from ssd_edge.data.tasks import split_classes
+
+__all__ = ["BUILTIN", "Dataset", "load", "load_arrays", "save_npz", "split_classes"]

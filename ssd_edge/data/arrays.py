@@ -1,0 +1,42 @@
+"""Samples without labels, as ``infer`` takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssd_edge.data.dataset import Float32
+from ssd_edge.data.images import SUFFIXES, image_files, stack_images
+from ssd_edge.data.tables import as_samples, load_csv, read_arrays
+from ssd_edge_runtime.errors import DataError
+
+
+def load_arrays(path: str | Path, *, channels: int | None = None) -> tuple[Float32, list[str]]:
+    """Samples float32 (N, ...) and where each comes from (``photo.png``, ``part.npz[3]``).
+
+    ``path``: an image, a folder of images, an ``.npz`` with ``x``, an ``.npy``, or a ``.csv`` whose label
+    column, if any, is named in a header. ``channels`` converts images to 1 (gray) or 3 (RGB) channels.
+    Raises DataError, or OSError where the file cannot be opened.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    if path.is_dir():
+        files = image_files(path)
+        if not files:
+            raise DataError(f"{path}: no image files in it")
+        return stack_images(files, channels), [str(file) for file in files]
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return stack_images([path], channels), [str(path)]
+    if suffix == ".csv":
+        x = load_csv(path, labelled=False).x
+    elif suffix in (".npz", ".npy"):
+        arrays = read_arrays(path)
+        if "x" not in arrays:
+            raise DataError(f"{path}: no array 'x' in it")
+        x = as_samples(arrays["x"], str(path))
+    else:
+        raise DataError(f"{path}: not an image, a folder, a .npz, a .npy or a .csv file")
+    if x.ndim < 1 or x.size == 0:
+        raise DataError(f"{path}: no samples in it")
+    return x, [f"{path}[{i}]" for i in range(len(x))]

@@ -1,0 +1,77 @@
+"""``DATA`` as the commands take it: a built-in name, a folder, a ``.npz`` or a ``.csv``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from ssd_edge.data.builtin import BUILTIN, SPLIT_SEED, TEST_SHARE
+from ssd_edge.data.dataset import Dataset
+from ssd_edge.data.images import load_folder
+from ssd_edge.data.tables import load_csv, load_npz
+from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.options import require_choice
+
+Split = Literal["train", "test", "all"]
+
+
+def load(
+    data: str | Path, *, split: Split = "train", root: str | Path | None = None, split_files: bool = False
+) -> Dataset:
+    """Read a data set.
+
+    ``data``: ``digits``, ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``, ``tiny-imagenet``, a folder of
+    class folders of images (or one that holds ``train`` and ``test`` folders of them), a ``.npz`` with ``x`` and
+    ``y`` (and ``classes``), or a ``.csv``. ``root``: where local copies are looked for first.
+
+    A file or folder with no parts of its own is given whole, whatever ``split`` says, unless ``split_files``:
+    then a fixed stratified fifth of it is its test part.
+
+    Raises DataError for what cannot be read and MissingExtraError where torchvision or scikit-learn is needed.
+    """
+    require_choice("split", split, get_args(Split))
+    if str(data) in BUILTIN:
+        return _load_builtin(str(data), split, None if root is None else Path(root))
+    path = Path(data)
+    if not path.exists():
+        raise DataError(f"{data}: no such file or folder, and not one of {', '.join(BUILTIN)}")
+    if path.is_dir() and (path / "train").is_dir() and (path / "test").is_dir():
+        return _load_parts(path, split)
+    whole = load_whole(path)
+    if split == "all" or not split_files:
+        return whole
+    train, test = whole.hold_out(TEST_SHARE, SPLIT_SEED)
+    return train if split == "train" else test
+
+
+def load_whole(path: Path) -> Dataset:
+    """Everything in one file or folder of class folders."""
+    if path.is_dir():
+        return load_folder(path)
+    readers = {".npz": load_npz, ".csv": load_csv}
+    if path.suffix.lower() not in readers:
+        raise DataError(f"{path}: not a folder, a .npz or a .csv file")
+    try:
+        return readers[path.suffix.lower()](path)
+    except DataError as error:
+        raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from error
+
+
+def _load_builtin(name: str, split: Split, root: Path | None) -> Dataset:
+    if split != "all":
+        return BUILTIN[name](split == "train", root)
+    return _join(BUILTIN[name](True, root), BUILTIN[name](False, root), name)
+
+
+def _load_parts(path: Path, split: Split) -> Dataset:
+    if split != "all":
+        return load_folder(path / split)
+    return _join(load_folder(path / "train"), load_folder(path / "test"), str(path))
+
+
+def _join(train: Dataset, test: Dataset, name: str) -> Dataset:
+    if train.classes != test.classes or train.input_shape != test.input_shape:
+        raise DataError(f"{name}: the train and test parts differ in classes or in the shape of a sample")
+    return Dataset(np.concatenate([train.x, test.x]), np.concatenate([train.y, test.y]), train.classes)
