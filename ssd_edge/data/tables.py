@@ -33,10 +33,10 @@ def as_samples(x: NDArray[Any], source: str) -> Float32:
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an ``.npz``, or of an ``.npy`` as ``x``; nothing is unpickled."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"x": loaded}
-        with loaded:
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"x": loaded}
             return {name: loaded[name] for name in loaded.files}
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise

@@ -1,1 +1,17 @@
-"""The Top-K network in torch."""
+"""The Top-K network: layers, inhibition, activation frequency, readout."""
+
+from ssd_edge.model.initialize import initial_weight, normalize_rows
+from ssd_edge.model.layer import TopKLayer
+from ssd_edge.model.network import TopKNetwork
+from ssd_edge.model.storage import load_network, network_from_tensors, network_to_tensors, save_network
+
+__all__ = [
+    "TopKLayer",
+    "TopKNetwork",
+    "initial_weight",
+    "load_network",
+    "network_from_tensors",
+    "network_to_tensors",
+    "normalize_rows",
+    "save_network",
+]

@@ -1,0 +1,74 @@
+"""A hidden layer with Top-K inhibition (Bricken et al., ICLR 2023)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ssd_edge.model.linear import linear
+from ssd_edge_runtime.options import require
+
+
+class TopKLayer(nn.Module):
+    """``a = relu(W x)``, ``z = relu(a - g I)``, I the (k+1)-th largest of ``a``, taken as a constant.
+
+    ``g_i = clip(-1 + 2 c_i / s, -1, 1)`` is the GABA switch: neuron i excites before it has been active s / 2
+    times and inhibits fully from s on. At inference, and where ``switch`` is None, inhibition is complete: g = 1.
+    """
+
+    weight: nn.Parameter
+    """W, float32 (n, d)."""
+    mask: Tensor | None
+    """bool (n, d), the weights kept by pruning; None for all."""
+    inhibition_count: Tensor
+    """int64 (n,), c: in how many training samples each neuron fired."""
+    activation_count: Tensor
+    """int64 (n,), in how many counted samples each neuron fired."""
+    task_count: Tensor
+    """int64 (n,), the same since the last task boundary."""
+    class_count: Tensor
+    """int64 (classes, n), the same per class."""
+
+    def __init__(self, weight: Tensor, k: int, *, classes: int = 0, mask: Tensor | None = None) -> None:
+        super().__init__()
+        hidden = weight.shape[0]
+        require(1 <= k < hidden, f"k must be between 1 and hidden - 1 ({hidden - 1}), got {k}")
+        self.k = k
+        self.switch: float | None = None
+        """s; None where inhibition is complete from the start."""
+        self.sparse_backward = False
+        """Leave the gradient of ``weight`` as active rows alone; see ``linear``."""
+        self.weight = nn.Parameter(weight.detach().clone().float())
+        self.register_buffer("mask", mask)
+        for name in ("inhibition_count", "activation_count", "task_count"):
+            self.register_buffer(name, torch.zeros(hidden, dtype=torch.int64))
+        self.register_buffer("class_count", torch.zeros(classes, hidden, dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes z, float32 (N, n), of float32 (N, d)."""
+        return self.inhibit(self.activate(x))
+
+    def activate(self, x: Tensor) -> Tensor:
+        """``a = relu(W x)``, float32 (N, n): the activations before the Top-K."""
+        return torch.relu(linear(x, self.weight, sparse=self.sparse_backward))
+
+    def inhibit(self, a: Tensor) -> Tensor:
+        """``z = relu(a - g I)``, float32 (N, n)."""
+        inhibition = torch.topk(a.detach(), self.k + 1, dim=1).values[:, -1:]
+        if self.training and self.switch is not None:
+            inhibition = inhibition * self.gate(self.switch)
+        return torch.relu(a - inhibition)
+
+    def gate(self, switch: float) -> Tensor:
+        """``g = clip(-1 + 2 c / s, -1, 1)``, float32 (n,)."""
+        return (self.inhibition_count * (2.0 / switch) - 1.0).clamp(-1.0, 1.0)
+
+    def frequency(self, samples: int) -> Tensor:
+        """Share of ``samples`` counted samples in which each neuron fired, float64 (n,)."""
+        return self.activation_count.double() / max(1, samples)
+
+    def apply_mask(self) -> None:
+        """Set pruned weights to zero."""
+        if self.mask is not None:
+            with torch.no_grad():
+                self.weight.mul_(self.mask)
