@@ -1,0 +1,138 @@
+"""JSON from a stranger: bounded in size and depth, no duplicate keys, no NaN, every value's type asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from math import isfinite
+from typing import Any
+
+from ssd_edge_runtime.errors import EdgeModelError
+
+MAX_BYTES = 2 << 20
+MAX_DEPTH = 32
+MAX_COUNT = 2**63 - 1
+TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def depth(data: bytes) -> int:
+    """Deepest nesting of brackets outside strings."""
+    deepest = level = 0
+    for token in TOKENS.finditer(data):
+        first = token.group()[:1]
+        if first in b"[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif first in b"]}":
+            level -= 1
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands twice")
+    return document
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"the number {text[:40]} is not finite")
+    return value
+
+
+def loads(data: bytes, what: str) -> Any:
+    """Parse JSON.
+
+    :raises EdgeModelError: naming ``what``, for anything too large, too deep, malformed or ambiguous.
+    """
+    if len(data) > MAX_BYTES:
+        raise EdgeModelError(f"{what} has {len(data)} bytes, more than {MAX_BYTES}")
+    if depth(data) > MAX_DEPTH:
+        raise EdgeModelError(f"{what} is nested more than {MAX_DEPTH} deep")
+    if SURROGATE.search(data):
+        raise EdgeModelError(f"{what} holds half a character (an escaped surrogate)")
+    try:
+        text = data.decode()
+        return json.loads(text, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError) as error:
+        raise EdgeModelError(f"{what} is not valid JSON: {str(error)[:200]}") from None
+
+
+def dumps(document: Any, what: str) -> bytes:
+    """Canonical JSON: sorted keys, no spaces, UTF-8, no NaN; what :func:`loads` would refuse is refused."""
+    try:
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        data = text.encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise EdgeModelError(f"{what} cannot be written as JSON: {error}") from None
+    loads(data, what)
+    return data
+
+
+class Section:
+    """A JSON object whose every key is taken once, with its type, by name; what is left over is refused."""
+
+    def __init__(self, value: Any, name: str) -> None:
+        if not isinstance(value, dict):
+            raise EdgeModelError(f"{name} must be an object")
+        self.name = name
+        self.values: dict[str, Any] = dict(value)
+
+    def take(self, key: str) -> Any:
+        """The value of ``key``, whatever its type."""
+        if key not in self.values:
+            raise EdgeModelError(f"{self.name} lacks {key!r}")
+        return self.values.pop(key)
+
+    def end(self) -> None:
+        """Refuse keys that nobody took."""
+        if self.values:
+            raise EdgeModelError(f"{self.name} holds {min(self.values)[:80]!r}, which is not understood")
+
+    def _typed(self, key: str, good: bool, wanted: str, value: Any) -> None:
+        if not good:
+            raise EdgeModelError(f"{self.name}.{key} must be {wanted}, got {str(value)[:80]}")
+
+    def count(self, key: str, low: int = 0, high: int = MAX_COUNT) -> int:
+        """An integer in [low, high]."""
+        value = self.take(key)
+        self._typed(key, type(value) is int and low <= value <= high, f"an integer from {low} to {high}", value)
+        return int(value)
+
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value = self.take(key)
+        good = type(value) is float or (type(value) is int and abs(value) <= MAX_COUNT)
+        self._typed(key, good, "a number", value)
+        return float(value)
+
+    def flag(self, key: str) -> bool:
+        """True or false."""
+        value = self.take(key)
+        self._typed(key, type(value) is bool, "true or false", value)
+        return bool(value)
+
+    def text(self, key: str, *choices: str) -> str:
+        """A string, one of ``choices`` where given."""
+        value = self.take(key)
+        good = isinstance(value, str) and (not choices or value in choices)
+        self._typed(key, good, f"one of {', '.join(choices)}" if choices else "a string", value)
+        return str(value)
+
+    def items(self, key: str, length: int | None = None, most: int = MAX_BYTES) -> list[Any]:
+        """A list, of ``length`` elements where given."""
+        value = self.take(key)
+        good = isinstance(value, list) and len(value) <= most and length in (None, len(value))
+        self._typed(key, good, "a list" if length is None else f"a list of {length}", value)
+        return list(value)
+
+    def counts(self, key: str, length: int | None = None, low: int = 0, high: int = MAX_COUNT) -> list[int]:
+        """A list of integers in [low, high]."""
+        values = self.items(key, length)
+        for value in values:
+            good = type(value) is int and low <= value <= high
+            self._typed(key, good, f"integers from {low} to {high}", value)
+        return values
