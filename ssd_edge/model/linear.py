@@ -38,7 +38,7 @@ class _SparseRowsLinear(torch.autograd.Function):
 
 
 def linear(x: Tensor, weight: Tensor, *, sparse: bool) -> Tensor:
-    """``x W^T``, float32 (N, n); with ``sparse`` the gradient is left in ``weight.row_gradient``, not ``.grad``."""
+    """``x W^T``, float32 (N, n); with ``sparse`` the gradient goes to ``weight.row_gradient``, not .grad."""
     if not sparse:
         return functional.linear(x, weight)
     out = _SparseRowsLinear.apply(x, weight)

@@ -100,10 +100,16 @@ class TopKNetwork(nn.Module):
 
     def codes_of(self, u: Tensor) -> list[Tensor]:
         """z of every hidden layer of preprocessed samples (N, d)."""
+        return self.hidden_of(u)[1]
+
+    def hidden_of(self, u: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """a (before the Top-K) and z (after it) of every hidden layer, of preprocessed samples (N, d)."""
+        activations: list[Tensor] = []
         codes: list[Tensor] = []
         for layer in self.topk_layers:
-            codes.append(layer(codes[-1] if codes else u))
-        return codes
+            activations.append(layer.activate(codes[-1] if codes else u))
+            codes.append(layer.inhibit(activations[-1]))
+        return activations, codes
 
     def readout(self, z: Tensor) -> Tensor:
         """``V z (+ b)``, float32 (N, classes), of the last layer's code."""

@@ -1,1 +1,6 @@
-"""Trainer, run folders, metrics and plots."""
+"""Training on a sequence of tasks: configuration, trainer, run folders, metrics."""
+
+from ssd_edge.training.config import TrainConfig
+from ssd_edge.training.run import Run
+
+__all__ = ["Run", "TrainConfig"]

@@ -1,0 +1,88 @@
+"""Methods by name, and ``a+b`` combinations of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ssd_edge.methods.base import Method
+from ssd_edge.methods.finetune import Finetune
+from ssd_edge.methods.joint import Joint
+from ssd_edge.methods.random import Random
+from ssd_edge.methods.sdmlp import SDMLP
+from ssd_edge.methods.ssd import SSD
+from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.options import require
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.state import ReadoutKind
+
+METHODS: dict[str, type[Method]] = {method.name: method for method in (SSD, SDMLP, Finetune, Joint, Random)}
+"""Every method by name."""
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """The methods joined by ``+``: one network (``finetune`` where none is named), then regularizers."""
+
+    methods: tuple[type[Method], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in order."""
+        return tuple(method.name for method in self.methods)
+
+    @property
+    def network(self) -> type[Method]:
+        """The one that says what network is trained."""
+        return self.methods[0]
+
+    @property
+    def topk(self) -> bool:
+        """Whether the network has Top-K layers."""
+        return self.network.topk
+
+    @property
+    def readout(self) -> ReadoutKind:
+        """The usual readout."""
+        return self.network.readout
+
+    def default_k(self, hidden: int, analytic: bool) -> int:
+        """k where none is given; a plain ReLU layer is a Top-K layer that lets all but one neuron fire."""
+        if not self.topk:
+            return hidden - 1
+        return min(hidden - 1, max(1, hidden // 10) if analytic else 10)
+
+    def create(self, settings: Mapping[str, Mapping[str, Any]]) -> list[Method]:
+        """The methods with their options, in the order their losses compose."""
+        return [method(**settings.get(method.name, {})) for method in self.methods]
+
+
+def parse_method(text: str) -> MethodSpec:
+    """``ssd``, ``ssd+ewc``, ``ewc`` (which is ``finetune+ewc``). Raises OptionError."""
+    names = text.split("+")
+    for name in names:
+        require(name in METHODS, f"method must be one of {', '.join(METHODS)} (joined by +), got {name!r}")
+    require(len(set(names)) == len(names), f"method {text!r} names one twice")
+    chosen = [METHODS[name] for name in names]
+    networks = [method for method in chosen if method.is_network]
+    require(len(networks) <= 1, f"method {text!r} joins two networks: {', '.join(m.name for m in networks)}")
+    rest = [method for method in chosen if not method.is_network]
+    return MethodSpec((*(networks or [Finetune]), *rest))
+
+
+def check_settings(spec: MethodSpec, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise OptionError for options of methods that are not used, unknown ones and bad values."""
+    for name, options in settings.items():
+        require(name in spec.names, f"options for {name!r}, but the method is {'+'.join(spec.names)}")
+        method = next(method for method in spec.methods if method.name == name)
+        known = [item.name for item in dataclasses.fields(method.Options)]
+        for option in options:
+            listing = f"there are {', '.join(known)}" if known else "it has none"
+            require(option in known, f"{name} has no option {option!r}; {listing}")
+        try:
+            method(**options)
+        except TypeError as error:
+            raise OptionError(f"an option of {name} has the wrong type ({error})") from error

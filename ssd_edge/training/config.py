@@ -1,0 +1,190 @@
+"""Everything that decides a training run, as one frozen record; ``config.toml`` in the run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ssd_edge.methods import MethodSpec, check_settings, parse_method
+from ssd_edge.training.toml import read_toml, write_toml
+from ssd_edge_runtime.errors import DataError, OptionError
+from ssd_edge_runtime.options import (
+    AnalyticOptions,
+    DistillOptions,
+    LearningOptions,
+    Solver,
+    require,
+    require_choice,
+)
+from ssd_edge_runtime.state import ReadoutKind
+
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of ``ssd-edge train``; None means: decided by method and readout, see ``resolved``."""
+
+    data: str
+    """Built-in name, folder, ``.npz`` or ``.csv``."""
+    data_root: str | None = None
+    """Where local copies of built-in data sets are looked for first."""
+    classes: tuple[str, ...] = ()
+    """Only these classes, by name or index; empty for all."""
+    tasks: int = 5
+    """Tasks the classes are split into."""
+    until_task: int | None = None
+    """Stop after this task; None for all."""
+    base_tasks: int | None = None
+    """Analytic readout: W learns on the first so many tasks, then is frozen; None for all that are trained."""
+    class_order: int | tuple[str, ...] | None = None
+    """None by label, an integer shuffles with that seed, or all class names in order."""
+    hold_out: float = 0.0
+    """Share of the training part kept from training, for choosing options; its accuracies are reported apart."""
+    method: str = "ssd"
+    """A method, or several joined by ``+``."""
+    readout: ReadoutKind | None = None
+    """``gradient`` or ``analytic``; None: what the method usually has."""
+    hidden: tuple[int, ...] = (1000,)
+    """Neurons per hidden layer."""
+    k: tuple[int, ...] | None = None
+    """Neurons active per sample and hidden layer; None: 10 for the gradient readout, a tenth for the analytic."""
+    center: bool | None = None
+    """Subtract the mean of the first task's (analytic: the base tasks') training data; None: analytic only."""
+    nonnegative: bool | None = None
+    """Clamp all weights to >= 0; None: for the gradient readout on a Top-K network."""
+    epochs: int = 10
+    """Passes over each task's training data."""
+    batch_size: int = 128
+    """Samples per step."""
+    lr: float = 0.05
+    """Step size of plain SGD."""
+    clip_norm: float = 1.0
+    """Largest global gradient norm."""
+    switch: float = 0.2
+    """s of the GABA switch, as a share of the samples presented in the first task (its samples x epochs)."""
+    solver: Solver = "lda"
+    """Analytic readout: equal-prior discriminant analysis or ridge regression."""
+    rho: float = 1e-3
+    """Analytic readout: ``rho * trace(G) / n`` is added to the diagonal."""
+    seed: int = 0
+    """Seeds the first weights and the order of samples."""
+    device: DeviceChoice = "auto"
+    """Where to train: ``auto`` takes a GPU where there is one."""
+    settings: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """Options of the methods, by method: ``{"ssd": {"temperature": 1.0}}``."""
+
+    def __post_init__(self) -> None:
+        for name in ("tasks", "until_task", "base_tasks", "epochs", "batch_size"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{_flag(name)} must be at least 1, got {value}")
+        require(
+            (self.until_task or 1) <= self.tasks, f"until-task must be at most {self.tasks}, got {self.until_task}"
+        )
+        last = self.until_task or self.tasks
+        require((self.base_tasks or 1) <= last, f"base-tasks must be at most {last}, got {self.base_tasks}")
+        require(0.0 <= self.hold_out < 1.0, f"hold-out must be at least 0 and below 1, got {self.hold_out}")
+        require(self.switch >= 0.0, f"switch must not be negative, got {self.switch}")
+        require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        require_choice("device", self.device, get_args(DeviceChoice))
+        if self.readout is not None:
+            require_choice("readout", self.readout, get_args(ReadoutKind))
+        require(len(self.hidden) > 0 and min(self.hidden) >= 2, f"hidden must be at least 2, got {self.hidden}")
+        self._check_k()
+        check_settings(self.spec, self.settings)
+        _ = self.learning, self.analytic
+
+    def _check_k(self) -> None:
+        if self.k is None:
+            return
+        lengths = (1, len(self.hidden))
+        require(len(self.k) in lengths, f"one k, or one per hidden layer ({lengths[1]}), got {len(self.k)}")
+        for n, k in zip(self.hidden, self._spread(self.k), strict=True):
+            require(1 <= k < n, f"k must be between 1 and hidden - 1 ({n - 1}), got {k}")
+
+    def _spread(self, k: tuple[int, ...]) -> tuple[int, ...]:
+        return k if len(k) == len(self.hidden) else k * len(self.hidden)
+
+    @property
+    def spec(self) -> MethodSpec:
+        """The methods named by ``method``, and what they ask of the network."""
+        return parse_method(self.method)
+
+    @property
+    def last_task(self) -> int:
+        """Number of the last task to train, from 1."""
+        return self.until_task or self.tasks
+
+    @property
+    def learning(self) -> LearningOptions:
+        """The options of a gradient step, as the device will take them on."""
+        distill = self.settings.get("ssd", {})
+        return LearningOptions(
+            learning_rate=self.lr,
+            batch_size=self.batch_size,
+            clip_norm=self.clip_norm,
+            nonnegative=bool(self.nonnegative),
+            distill=DistillOptions(**distill) if "ssd" in self.spec.names else None,  # type: ignore[arg-type]
+        )
+
+    @property
+    def analytic(self) -> AnalyticOptions | None:
+        """The options of the analytic solver; None for the gradient readout."""
+        options = AnalyticOptions(self.solver, self.rho)
+        return options if self.readout == "analytic" else None
+
+    def resolved(self) -> TrainConfig:
+        """The same with every None decided."""
+        readout = self.readout or self.spec.readout
+        analytic = readout == "analytic"
+        default_k = tuple(self.spec.default_k(n, analytic) for n in self.hidden)
+        return dataclasses.replace(
+            self,
+            readout=readout,
+            k=self._spread(self.k) if self.k else default_k,
+            center=analytic if self.center is None else self.center,
+            nonnegative=(self.spec.topk and not analytic) if self.nonnegative is None else self.nonnegative,
+            base_tasks=(self.base_tasks or self.last_task) if analytic else None,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write as TOML; values that are None are left out."""
+        values = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        write_toml(path, values | values.pop("settings"))
+
+    @classmethod
+    def load(cls, path: Path) -> TrainConfig:
+        """Read what ``save`` wrote, or a person did. Raises OptionError, DataError."""
+        return cls.from_mapping(read_toml(path), str(path))
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], source: str) -> TrainConfig:
+        """From plain values; tables are options of methods. Unknown names are refused."""
+        settings = {name: value for name, value in values.items() if isinstance(value, Mapping)}
+        options = {name: _frozen(value) for name, value in values.items() if name not in settings}
+        known = {item.name for item in dataclasses.fields(cls)}
+        for name in options:
+            require(
+                name in known, f"{source}: no option {name!r}; there are {', '.join(sorted(known - {'settings'}))}"
+            )
+        if "data" not in options:
+            raise OptionError(f"{source}: data is missing")
+        for name in ("hidden", "k"):
+            if isinstance(options.get(name), int):
+                options[name] = (options[name],)
+        try:
+            return cls(**options, settings=settings)
+        except TypeError as error:
+            raise DataError(f"{source}: an option has the wrong type ({error})") from error
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,54 @@
+"""Figures of a sequence of tasks, from the accuracy matrix.
+
+``R[i][j]``: accuracy on task j's test data after training task i, of T tasks; numbered from 1 in the formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+Matrix = Sequence[Sequence[float]]
+
+
+class Summary(TypedDict):
+    """What the matrix comes to."""
+
+    average_accuracy: float
+    backward_transfer: float | None
+    forgetting: float | None
+    learning_accuracy: float
+
+
+def average_accuracy(r: Matrix) -> float:
+    """``mean_j R[T][j]`` over the tasks trained."""
+    return sum(r[-1][: len(r)]) / len(r)
+
+
+def learning_accuracy(r: Matrix) -> float:
+    """``mean_i R[i][i]``: each task right after it was learned."""
+    return sum(r[i][i] for i in range(len(r))) / len(r)
+
+
+def backward_transfer(r: Matrix) -> float | None:
+    """``1 / (T - 1) sum_{i < T} (R[T][i] - R[i][i])``; None for a single task."""
+    earlier = len(r) - 1
+    return sum(r[-1][i] - r[i][i] for i in range(earlier)) / earlier if earlier else None
+
+
+def forgetting(r: Matrix) -> float | None:
+    """``mean_{j < T} (max_{l < T} R[l][j] - R[T][j])``; None for a single task."""
+    earlier = len(r) - 1
+    if not earlier:
+        return None
+    return sum(max(row[j] for row in r[:-1]) - r[-1][j] for j in range(earlier)) / earlier
+
+
+def summarize(r: Matrix) -> Summary:
+    """All four; ``r`` (tasks trained, at least as many columns)."""
+    return {
+        "average_accuracy": average_accuracy(r),
+        "backward_transfer": backward_transfer(r),
+        "forgetting": forgetting(r),
+        "learning_accuracy": learning_accuracy(r),
+    }

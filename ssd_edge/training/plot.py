@@ -1,0 +1,31 @@
+"""The accuracy matrix as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssd_edge_runtime.errors import MissingExtraError
+
+
+def plot_accuracy_matrix(matrix: Sequence[Sequence[float]], title: str, path: Path) -> None:
+    """Write a PNG: a row per task trained, a column per task tested, accuracies in the cells."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("drawing the accuracy matrix") from error
+    rows, columns = len(matrix), len(matrix[0])
+    figure = Figure(figsize=(1.6 + 0.7 * columns, 1.4 + 0.6 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.imshow(matrix, vmin=0.0, vmax=1.0, cmap="viridis")
+    axes.set_xticks(range(columns), [str(j + 1) for j in range(columns)])
+    axes.set_yticks(range(rows), [str(i + 1) for i in range(rows)])
+    axes.set(xlabel="accuracy on task", ylabel="after training task", title=title)
+    if columns <= 20:
+        for i, row in enumerate(matrix):
+            for j, value in enumerate(row):
+                color = "black" if value > 0.6 else "white"
+                axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", color=color)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,167 @@
+"""A run folder: what was trained, how, and how well."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssd_edge.data import Dataset, load, split_classes
+from ssd_edge.model import TopKNetwork, network_from_tensors, network_to_tensors
+from ssd_edge.model.storage import load_tensors, save_tensors
+from ssd_edge.training.config import TrainConfig
+from ssd_edge.training.plot import plot_accuracy_matrix
+from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
+from ssd_edge_runtime.state import Statistics
+
+CONFIG, MODEL, METRICS, PICTURE = "config.toml", "model.safetensors", "metrics.json", "accuracy_matrix.png"
+CHECKPOINT = "checkpoint.safetensors"
+IN_MEMORY = "<arrays in memory>"
+
+
+@dataclass(eq=False)
+class Run:
+    """A trained (or pruned) network and its surroundings."""
+
+    config: TrainConfig
+    """How it was trained, every option decided."""
+    network: TopKNetwork
+    """On the CPU, in inference mode. With the analytic readout its V and b are the solution."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """As ``metrics.json``: ``accuracy_matrix``, ``average_accuracy``, ..."""
+    teacher: TopKNetwork | None = None
+    """The model at the last task boundary; after a finished task the network itself. None before any boundary."""
+    selected: list[Tensor] = field(default_factory=list)
+    """Per hidden layer, the neurons distilled from that boundary on, int64 ascending."""
+    statistics: Statistics | None = None
+    """Of the analytic readout, over all samples trained on."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """What was done to the network after training (pruning), JSON."""
+    path: Path | None = None
+    """Its folder, once saved or loaded."""
+    memory: tuple[Dataset, Dataset] | None = None
+    """Training and test data, where the run was trained on arrays in memory."""
+
+    @property
+    def learning(self) -> LearningOptions:
+        """Options of a gradient step, for the device."""
+        return self.config.learning
+
+    @property
+    def analytic(self) -> AnalyticOptions | None:
+        """Options of the analytic solver; None for the gradient readout."""
+        return self.config.analytic
+
+    @property
+    def tasks_trained(self) -> int:
+        """How many tasks are behind it."""
+        return len(self.metrics.get("tasks", ()))
+
+    def task_classes(self) -> list[tuple[str, ...]]:
+        """Class names of every task, trained or not."""
+        return task_classes(self.config, load_data(self.config, "train", self.memory))
+
+    def training_data(self) -> Dataset:
+        """All training samples of the tasks trained so far, hold-out included; classes as the network's."""
+        return load_data(self.config, "train", self.memory).select(self.network.classes)
+
+    def test_data(self) -> Dataset:
+        """All test samples of the tasks trained so far; classes as the network's."""
+        return load_data(self.config, "test", self.memory).select(self.network.classes)
+
+    def save(self, path: str | Path) -> None:
+        """Write the folder; the model comes last, so that a folder with one is whole."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config.save(folder / CONFIG)
+        (folder / METRICS).write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
+        if self.metrics.get("accuracy_matrix"):
+            title = f"{self.config.method}, {self.config.data}"
+            plot_accuracy_matrix(self.metrics["accuracy_matrix"], title, folder / PICTURE)
+        tensors, description = run_to_tensors(self)
+        save_tensors(folder / MODEL, tensors, description)
+        self.path = folder
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """Read a run folder. Raises DataError where it is missing, unfinished or not a run."""
+        folder = Path(path)
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such run folder")
+        if not (folder / MODEL).is_file():
+            unfinished = (folder / CHECKPOINT).is_file() or (folder / CONFIG).is_file()
+            hint = "not finished: go on with ssd-edge train --resume" if unfinished else "not a run folder"
+            raise DataError(f"{folder}: {hint}")
+        config = TrainConfig.load(folder / CONFIG)
+        tensors, description = load_tensors(folder / MODEL)
+        try:
+            run = run_from_tensors(config, tensors, description)
+            run.metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        except (KeyError, TypeError, RuntimeError, ValueError, FileNotFoundError) as error:
+            raise DataError(f"{folder}: not a whole run folder ({error})") from error
+        run.path = folder
+        return run
+
+
+def load_data(config: TrainConfig, split: Any, memory: tuple[Dataset, Dataset] | None = None) -> Dataset:
+    """One part of the data set of ``config``, only the classes chosen."""
+    if memory is not None:
+        data = memory[split == "test"]
+    elif config.data == IN_MEMORY:
+        raise DataError("this run was trained on arrays in memory: give it the data")
+    else:
+        data = load(config.data, split=split, root=config.data_root, split_files=True)
+    return data.select(config.classes) if config.classes else data
+
+
+def task_classes(config: TrainConfig, data: Dataset) -> list[tuple[str, ...]]:
+    """Class names of every task of ``config``."""
+    order = config.class_order
+    names = [data.resolve(name) for name in order] if isinstance(order, tuple) else order
+    return split_classes(data.classes, config.tasks, names)
+
+
+def run_to_tensors(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Everything of a run that is not configuration or metrics."""
+    tensors, network = network_to_tensors(run.network, "network.")
+    description: dict[str, Any] = {"network": network, "provenance": run.provenance, "teacher": None}
+    if run.teacher is not None:
+        teacher, description["teacher"] = network_to_tensors(run.teacher, "teacher.")
+        description["teacher_tensors"] = list(teacher)
+        # After a boundary the teacher is the network: only what differs is stored.
+        tensors |= {name: t for name, t in teacher.items() if not _same(t, tensors, name)}
+    tensors |= {f"selected.{i}": chosen.cpu().clone() for i, chosen in enumerate(run.selected, 1)}
+    if run.statistics is not None:
+        for name in ("gram", "class_sums", "class_counts"):
+            tensors[f"statistics.{name}"] = torch.from_numpy(np.array(getattr(run.statistics, name)))
+    return tensors, description
+
+
+def _same(tensor: Tensor, tensors: dict[str, Tensor], name: str) -> bool:
+    other = tensors.get(name.replace("teacher.", "network.", 1))
+    return other is not None and torch.equal(tensor, other)
+
+
+def run_from_tensors(config: TrainConfig, tensors: dict[str, Tensor], description: dict[str, Any]) -> Run:
+    """The run that ``run_to_tensors`` described; its metrics are still empty."""
+    network = network_from_tensors(tensors, description["network"], "network.").eval()
+    teacher = None
+    if description["teacher"] is not None:
+        own = {
+            name: tensors[name] if name in tensors else tensors[name.replace("teacher.", "network.", 1)]
+            for name in description["teacher_tensors"]
+        }
+        teacher = network_from_tensors(own, description["teacher"], "teacher.").frozen_copy()
+    numbers = range(1, len(network.topk_layers) + 1)
+    selected = [tensors[f"selected.{i}"] for i in numbers] if "selected.1" in tensors else []
+    statistics = None
+    if "statistics.gram" in tensors:
+        gram, sums, counts = (tensors[f"statistics.{n}"].numpy() for n in ("gram", "class_sums", "class_counts"))
+        statistics = Statistics(gram, sums, counts)
+    return Run(config, network, {}, teacher, selected, statistics, description["provenance"])
