@@ -1,7 +1,7 @@
 """How weights are stored: rounding of values, and three ways to say where they stand.
 
-Columns are coded as ``gaps`` (uint8 distances in the flattened matrix, one CumSum decodes them), as ``csr`` (uint16
-or int32 column numbers with indptr), or not at all (``dense``), whichever is smallest.
+Columns are coded as ``gaps`` (uint8 distances in the flattened matrix, one CumSum decodes them), as ``csr``
+(uint16 or int32 column numbers with indptr), or not at all (``dense``), whichever is smallest.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def decode_gaps(codes: NDArray[np.uint8], shape: tuple[int, int], name: str) -> 
         raise EdgeModelError(f"{name}.columns ends with a filler")
     if int(codes.sum(dtype=np.int64)) >= max(1, shape[0] * shape[1]):
         raise EdgeModelError(f"{name}.columns runs past the end of the {shape[0]} x {shape[1]} matrix")
-    flat = np.cumsum(codes, dtype=np.int32)[codes != FILLER]
+    flat: NDArray[np.int32] = np.cumsum(codes, dtype=np.int32)[codes != FILLER]
     if np.any(flat[1:] <= flat[:-1]):
         raise EdgeModelError(f"{name}.columns names an entry twice")
     return flat

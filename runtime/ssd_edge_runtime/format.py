@@ -1,4 +1,7 @@
-"""The file format: one model, one ONNX file, read without building a dense matrix. ``docs/format.md`` specifies it."""
+"""The file format: one model, one ONNX file, read without building a dense matrix.
+
+``docs/format.md`` specifies it to the byte.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ __all__ = [
 def to_bytes(state: ModelState, *, learning_state: bool = True) -> bytes:
     """The file of ``state``; the same state always gives the same bytes.
 
-    :param learning_state: keep activation counts, statistics, options of learning and teacher, where there are any.
+    :param learning_state: keep counts, statistics, options of learning and teacher, where there are any.
     :raises EdgeModelError: if parts of the state do not fit each other, or a weight does not fit its type.
     """
     check_state(state)

@@ -39,7 +39,7 @@ class Manifest:
 
 
 def encode(state: ModelState, structure: Structure, learning_shape: LearningShape | None) -> bytes:
-    """The manifest of ``state`` stored as ``structure`` says; without ``learning_shape``, without learning state."""
+    """The manifest of ``state`` as ``structure`` stores it; ``learning_shape`` None leaves learning out."""
     layers = [
         {"name": s.name, "shape": [s.rows, s.width], "k": s.k, "storage": s.storage, "entries": s.entries}
         for s in structure.layers

@@ -73,7 +73,7 @@ def array_bytes(array: NDArray[Any], spec: TensorSpec) -> memoryview:
     """The elements of ``array``, which must have the spec's type and size, little endian, row by row."""
     assert array.size == spec.elements, spec.name
     contiguous = np.ascontiguousarray(array, little_endian(spec.dtype))
-    return memoryview(contiguous.reshape(-1).view(np.uint8))
+    return contiguous.reshape(-1).view(np.uint8).data
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""Files that are whole or absent: written beside their place, flushed to storage, renamed into it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+TEMPORARY = ".tmp"
+O_BINARY = getattr(os, "O_BINARY", 0)
+"""Windows would otherwise translate line ends."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to storage, so that a rename survives a power cut; Windows has no such call."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def write_synced(path: Path, data: bytes, mode: int | None) -> None:
+    """Create ``path``, which must not exist, and flush it to storage; nothing stays if that fails."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_BINARY, 0o666)
+    try:
+        try:
+            _write_all(descriptor, data)
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
+def replace_atomically(path: Path, data: bytes) -> None:
+    """Make ``path`` hold ``data``: a reader, and whoever comes after a power cut, sees the old or the new bytes.
+
+    The caller holds the lock of ``path``. An existing file's permissions are kept.
+
+    :raises OSError: if the storage fails; before the rename, ``path`` is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+    write_synced(temporary, data, mode)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete temporary files of ``path`` that killed processes left; the caller holds the lock of ``path``."""
+    for leftover in path.parent.glob(f".{glob_escape(path.name)}.*{TEMPORARY}"):
+        with suppress(OSError):
+            leftover.unlink()
+
+
+def glob_escape(name: str) -> str:
+    """A pattern that matches ``name`` and nothing else."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
