@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isfinite, prod
 from typing import Any
 
@@ -15,6 +16,7 @@ from ssd_edge_runtime.structure import MAX_ENTRIES, MAX_LAYERS
 
 MAX_DIMENSIONS = 8
 MAX_NAME = 1000
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def require(condition: bool, message: str) -> None:
@@ -75,7 +77,7 @@ def check_classes(classes: list[str]) -> None:
     for name in classes:
         require(isinstance(name, str), f"class names are strings, got {name!r}")
         require(0 < len(name) <= MAX_NAME, f"a class name has 1 to {MAX_NAME} characters, got {len(name)}")
-        require(name.isprintable(), f"class name {name[:80]!r} holds characters that cannot be printed")
+        require(CONTROL.search(name) is None, f"class name {name[:80]!r} holds a line break or control character")
     require(len(set(classes)) == len(classes), "class names must be unique")
 
 
