@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from typing import Any
 import click
 
 from ssd_edge_runtime.errors import SSDEdgeError
+
+NUMBERS = re.compile(r"\[[-+.,\d\seE]+\]")
+"""A list of nothing but numbers, which stays on one line; within quotes a match is text without newlines."""
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,9 +55,15 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
+def plain(text: str) -> None:
+    """A line of the result for a person, on standard output."""
+    click.echo(text)
+
+
 def emit_json(document: Any) -> None:
     """The one JSON document on standard output."""
-    click.echo(json.dumps(document, indent=2, allow_nan=False))
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    click.echo(NUMBERS.sub(lambda found: f"[{' '.join(found.group()[1:-1].split())}]", text))
 
 
 @contextmanager

@@ -1,0 +1,52 @@
+"""Options of a measurement."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from ssd_edge_bench.engines import ENGINES
+from ssd_edge_runtime.options import require, require_choice
+
+OPERATIONS = ("start", "predict", "learn", "solve", "save")
+DEFAULT_ENGINES = ("csr", "onnxruntime", "onnxruntime-dense")
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What is measured, and how long."""
+
+    engines: tuple[str, ...] = DEFAULT_ENGINES
+    """Engines, in the order of the report."""
+    operations: tuple[str, ...] = ("start", "predict", "learn")
+    """start: import, load, first prediction; solve: the closed-form readout; save: atomic, flushed."""
+    batches: tuple[int, ...] = (1, 32)
+    """Samples per call of predict and learn."""
+    threads: int = 1
+    """Threads, and cores that the process is pinned to."""
+    processes: int = 5
+    """Fresh processes per engine; the intervals come from how they differ."""
+    seconds: float = 0.3
+    """Time per process, operation and batch."""
+    max_runs: int = 2000
+    """Most calls per process, operation and batch; all are kept."""
+    seed: int = 0
+    """Of the made-up inputs and labels."""
+
+    def __post_init__(self) -> None:
+        for engine in self.engines:
+            require_choice("engines", engine, ENGINES)
+        for operation in self.operations:
+            require_choice("operations", operation, OPERATIONS)
+        require(len(self.engines) > 0, "engines must name at least one engine")
+        require(len(set(self.engines)) == len(self.engines), f"engines names one twice: {', '.join(self.engines)}")
+        require(len(self.operations) > 0, "operations must name at least one operation")
+        require(len(self.batches) > 0, "batches must name at least one batch size")
+        require(
+            all(1 <= batch <= 4096 for batch in self.batches), f"batches must be 1 to 4096, got {self.batches}"
+        )
+        cores = os.cpu_count() or 1
+        require(1 <= self.threads <= cores, f"threads must be between 1 and {cores} here, got {self.threads}")
+        require(1 <= self.processes <= 100, f"processes must be between 1 and 100, got {self.processes}")
+        require(0 < self.seconds <= 600, f"seconds must be above 0 and at most 600, got {self.seconds}")
+        require(self.max_runs >= 10, f"max-runs must be at least 10, got {self.max_runs}")

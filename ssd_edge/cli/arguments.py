@@ -1,0 +1,72 @@
+"""Arguments and options that several device commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
+
+model_argument = click.argument("model", type=FILE)
+output_option = click.option("-o", "--output", type=FILE, help="Write here and leave MODEL as it is.")
+keep_option = click.option(
+    "--keep", type=click.IntRange(min=0), default=3, show_default=True, help="Earlier generations to keep."
+)
+lock_option = click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds to wait for another process that is writing the file.",
+)
+data_root_option = click.option("--data-root", type=FILE, help="Where local copies of built-in data sets are.")
+
+
+def loading_options(function: F) -> F:
+    """``--no-verify`` (passed on as ``verify``)."""
+    option = click.option(
+        "--verify/--no-verify", default=True, show_default=True, help="Check the file's digest before using it."
+    )
+    return option(function)
+
+
+def engine_options(function: F) -> F:
+    """``--engine`` and ``--threads``."""
+    engine = click.option(
+        "--engine",
+        type=click.Choice(["auto", "csr", "onnxruntime"]),
+        default="auto",
+        show_default=True,
+        help="What computes the answers.",
+    )
+    threads = click.option(
+        "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Cores to use."
+    )
+    return engine(threads(function))
+
+
+def writing_options(function: F) -> F:
+    """``-o``, ``--keep`` and ``--lock-timeout``."""
+    return output_option(keep_option(lock_option(function)))
+
+
+class NameList(click.ParamType):
+    """Names or numbers separated by commas."""
+
+    name = "a,b,..."
+
+    def __init__(self, kind: type = str) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """``"1,32"`` becomes ``(1, 32)``."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self._kind(part.strip()) for part in str(value).split(",") if part.strip())
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers", param, ctx)

@@ -1,0 +1,50 @@
+"""Load, change and save a model as one step that no other process can come between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssd_edge.cli.models import load_model
+from ssd_edge_runtime import EdgeModel, storage
+
+
+@dataclass
+class Change:
+    """A model that is being changed, and where it will be saved."""
+
+    model: EdgeModel
+    target: Path
+    keep: int
+    lock_timeout: float
+
+    def save(self) -> dict[str, Any]:
+        """Save atomically; once this returns it is on storage."""
+        self.model.save(self.target, keep=self.keep, lock_timeout=self.lock_timeout)
+        return saved_as(self.model, self.target)
+
+
+@contextmanager
+def changing(
+    model: Path, output: Path | None, keep: int, lock_timeout: float, *, verify: bool = True
+) -> Iterator[Change]:
+    """Hold the writer's lock of the file that will be replaced, from before it is read."""
+    if not model.exists():
+        raise FileNotFoundError(2, "No such file", str(model))
+    target = output or model
+    with storage.locked(target, lock_timeout):
+        yield Change(load_model(model, verify=verify), target, keep, lock_timeout)
+
+
+def saved_as(model: EdgeModel, path: Path) -> dict[str, Any]:
+    """What every command that saves a model reports."""
+    state = model.state
+    return {
+        "file": str(path),
+        "generation": state.generation,
+        "classes": list(state.classes),
+        "samples_seen": state.samples_seen,
+    }

@@ -1,0 +1,36 @@
+"""``ssd-edge rename``: rename a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ssd_edge.cli.arguments import model_argument, writing_options
+from ssd_edge.cli.output import common_options, emit_json, plain
+
+EXAMPLE = """\b
+Example:
+  ssd-edge rename model.onnx 7 sneaker
+"""
+
+
+@click.command(short_help="Rename a class.", epilog=EXAMPLE)
+@model_argument
+@click.argument("old")
+@click.argument("new")
+@writing_options
+@common_options
+def command(
+    model: Path, old: str, new: str, output: Path | None, keep: int, lock_timeout: float, as_json: bool
+) -> None:
+    """Call the class OLD of MODEL by the name NEW from now on; nothing else changes."""
+    from ssd_edge.cli.changes import changing
+
+    with changing(model, output, keep, lock_timeout) as change:
+        change.model.rename(old, new)
+        saved = change.save()
+    if as_json:
+        emit_json({**saved, "renamed": {"from": old, "to": new}})
+    else:
+        plain(f"{saved['file']}: {old} is now called {new} (generation {saved['generation']})")
