@@ -108,7 +108,7 @@ def read_tensor(data: memoryview) -> TensorView:
     :raises EdgeModelError: for external data, for elements outside ``raw_data``, for element types not in use.
     """
     shape: list[int] = []
-    name, dtype, raw = "", 0, memoryview(b"")
+    name, dtype, raw, unknown = "", 0, memoryview(b""), 0
     for number, value, _ in fields(data):
         if number == DIMS and isinstance(value, int):
             shape.append(value)
@@ -118,12 +118,14 @@ def read_tensor(data: memoryview) -> TensorView:
             name = utf8(value, "an initializer's name")
         elif number == RAW_DATA and isinstance(value, memoryview):
             raw = value
-        elif number in (EXTERNAL_DATA, DATA_LOCATION):
-            raise EdgeModelError(f"initializer {name[:80]!r} refers to external data, which is refused")
         else:
-            raise EdgeModelError(f"initializer {name[:80]!r} has field {number}, which is not understood")
+            unknown = unknown or number
         if len(shape) > 8:
             raise EdgeModelError(f"initializer {name[:80]!r} has more than 8 dimensions")
+    if unknown in (EXTERNAL_DATA, DATA_LOCATION):
+        raise EdgeModelError(f"initializer {name[:80]!r} refers to external data, which is refused")
+    if unknown:
+        raise EdgeModelError(f"initializer {name[:80]!r} has field {unknown}, which is not understood")
     if dtype not in NAMES:
         raise EdgeModelError(f"initializer {name[:80]!r} has element type {dtype}, which is not understood")
     return TensorView(name, NAMES[dtype], tuple(shape), raw)

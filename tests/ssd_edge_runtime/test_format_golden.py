@@ -102,6 +102,7 @@ def test_the_reader_reads_the_golden_bytes(name: str) -> None:
     assert hashlib.sha256(data).hexdigest() == DIGESTS[name]
     loaded, state = model_format.from_bytes(data), STATES[name]()
     assert (loaded.classes, loaded.input_shape, loaded.parent) == (state.classes, state.input_shape, state.parent)
+    assert model_format.to_bytes(loaded) == data
     np.testing.assert_array_equal(loaded.layers[0].weights.to_dense(), state.layers[0].weights.to_dense())
     np.testing.assert_array_equal(loaded.readout.weights, state.readout.weights)
     assert (loaded.learning, loaded.analytic) == (state.learning, state.analytic)
