@@ -1,0 +1,179 @@
+"""Analytic learning beside predictions: statistics change in place, the readout is solved when it is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssd_edge_runtime import analytic
+from ssd_edge_runtime.counting import Touched, count
+from ssd_edge_runtime.csr import Float32
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.forward import forward, preprocess
+from ssd_edge_runtime.snapshot import Snapshot, add_classes, drop_class, writable_copy
+from ssd_edge_runtime.state import ModelState, Readout, Statistics
+from ssd_edge_runtime.topk import Codes
+
+BLOCK = 256
+
+
+class AnalyticLearner:
+    """The live statistics and counts of a model; ``version`` counts their changes, ``solved`` the last one solved."""
+
+    def __init__(self, published: Snapshot) -> None:
+        self._live = published.state
+        self._own = False
+        self.version = 0
+        self.solved = 0
+
+    @property
+    def live(self) -> ModelState:
+        """All that was learned; its readout may be older than its statistics."""
+        return self._live
+
+    @property
+    def stale(self) -> bool:
+        """Whether something was learned since the readout was solved."""
+        return self.version != self.solved
+
+    def learn(self, x: Float32, names: list[str]) -> None:
+        """Add checked samples to the statistics."""
+        new = [name for name in dict.fromkeys(names) if name not in self._live.classes]
+        live = self._writable()
+        labels = _places(names, [*live.classes, *new])
+        blocks = self._codes(x)
+        gathered = None
+        if len(blocks) > 1:
+            # An error in a later block must leave nothing behind.
+            gathered = analytic.empty(live.layers[-1].weights.shape[0], len(live.classes) + len(new))
+            self._gather(gathered, blocks, labels)
+        statistics = live.statistics
+        assert statistics is not None
+        add_classes(live, new)
+        live.statistics = statistics = _with_classes(statistics, len(live.classes))
+        if gathered is None:
+            self._gather(statistics, blocks, labels)
+        else:
+            statistics.gram += gathered.gram
+            statistics.class_sums += gathered.class_sums
+            statistics.class_counts += gathered.class_counts
+        self._count(blocks, labels, 1)
+
+    def unlearn(self, x: Float32, names: list[str]) -> None:
+        """Take checked samples out again; a class that loses its last sample leaves the classes."""
+        unknown = [name for name in names if name not in self._live.classes]
+        if unknown:
+            raise EdgeModelError(f"unknown class {unknown[0]!r}: the model knows {', '.join(self._live.classes)}")
+        statistics = self._statistics()
+        labels = _places(names, self._live.classes)
+        blocks = self._codes(x)
+        gathered = analytic.empty(statistics.class_sums.shape[1], len(self._live.classes))
+        self._gather(gathered, blocks, labels)
+        rest = analytic.subtract(statistics, gathered)
+        if not rest.class_counts.any():
+            raise EdgeModelError("cannot unlearn every sample: nothing would be left to answer from")
+        live = self._writable(with_statistics=False)
+        live.statistics = rest
+        self._count(blocks, labels, -1)
+        emptied = np.flatnonzero((rest.class_counts == 0) & (gathered.class_counts > 0))
+        for index in emptied[::-1]:
+            self._drop(int(index))
+
+    def forget(self, name: str) -> None:
+        """Remove class ``name``: its mean leaves the statistics with it, its inner scatter stays."""
+        index = self._live.classes.index(name)
+        statistics = self._statistics()
+        live = self._writable()
+        assert live.statistics is not None
+        samples = int(statistics.class_counts[index])
+        analytic.forget_mean(live.statistics.gram, statistics.class_sums[index].copy(), samples)
+        self._drop(index)
+
+    def prepare(self) -> tuple[int, list[str], analytic.System]:
+        """Version, classes and equations of the readout, as of now."""
+        assert self._live.analytic is not None
+        return self.version, self._live.classes, analytic.prepare(self._statistics(), self._live.analytic)
+
+    def solution(self, classes: list[str], system: analytic.System) -> Snapshot:
+        """Solve ``system`` (the slow part, under no lock) and make a snapshot that answers with it."""
+        from ssd_edge_runtime.codecs import round_values
+
+        weights, bias = system.solve()
+        if self._live.values_type != "float32":
+            weights = round_values(weights, self._live.values_type)
+        readout = Readout("analytic", weights, bias)
+        return Snapshot(dataclasses.replace(self._live, classes=classes, readout=readout, statistics=None))
+
+    def frozen(self, published: Snapshot) -> ModelState:
+        """The whole state with the published readout, which must be up to date."""
+        return dataclasses.replace(self._live, readout=published.state.readout)
+
+    def lend(self) -> None:
+        """The live arrays have been handed to the caller: copy them before the next change."""
+        self._own = False
+
+    def replace(self, **changes: object) -> None:
+        """Change plain fields of the live state."""
+        self._live = dataclasses.replace(self._live, **changes)  # type: ignore[arg-type]
+
+    def _statistics(self) -> Statistics:
+        if self._live.statistics is None:
+            raise EdgeModelError("the model carries no learning state: export it without --no-learning-state")
+        return self._live.statistics
+
+    def _writable(self, with_statistics: bool = True) -> ModelState:
+        statistics = self._statistics()
+        if not self._own:
+            self._live = writable_copy(self._live)
+            if with_statistics:
+                self._live.statistics = Statistics(
+                    statistics.gram.copy(), statistics.class_sums.copy(), statistics.class_counts.copy()
+                )
+            self._own = True
+        self.version += 1
+        return self._live
+
+    def _codes(self, x: Float32) -> list[list[Codes]]:
+        state = self._live
+        blocks = []
+        for start in range(0, len(x), BLOCK):
+            u = preprocess(x[start : start + BLOCK], state.center, state.epsilon)
+            blocks.append([each.codes for each in forward(state.layers, u)])
+        return blocks
+
+    def _gather(self, statistics: Statistics, blocks: list[list[Codes]], labels: NDArray[np.intp]) -> None:
+        for number, codes in enumerate(blocks):
+            analytic.accumulate(statistics, codes[-1], labels[number * BLOCK : (number + 1) * BLOCK])
+
+    def _count(self, blocks: list[list[Codes]], labels: NDArray[np.intp], sign: int) -> None:
+        live = self._live
+        for number, codes in enumerate(blocks):
+            for layer, code in zip(live.layers, codes, strict=True):
+                touched = Touched.of(code.neurons, code.shape[1])
+                count(layer, code, touched, labels[number * BLOCK : (number + 1) * BLOCK], sign)
+        change = sign * np.bincount(labels, minlength=len(live.classes))
+        live.class_samples = np.maximum(live.class_samples + change, 0)
+        live.samples_seen = max(live.samples_seen + sign * len(labels), 0)
+        live.task_samples = max(live.task_samples + sign * len(labels), 0)
+
+    def _drop(self, index: int) -> None:
+        live = self._live
+        statistics = self._statistics()
+        drop_class(live, index)
+        keep = np.delete(np.arange(len(statistics.class_counts)), index)
+        live.statistics = analytic.select_classes(statistics, keep)
+
+
+def _places(names: list[str], classes: list[str]) -> NDArray[np.intp]:
+    places = {name: number for number, name in enumerate(classes)}
+    return np.fromiter((places[name] for name in names), np.intp, len(names))
+
+
+def _with_classes(statistics: Statistics, classes: int) -> Statistics:
+    new = classes - len(statistics.class_counts)
+    if not new:
+        return statistics
+    sums = np.pad(statistics.class_sums, ((0, new), (0, 0)))
+    return Statistics(statistics.gram, sums, np.pad(statistics.class_counts, (0, new)))

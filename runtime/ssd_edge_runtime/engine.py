@@ -1,0 +1,101 @@
+"""Engines: logits of a model state, from the compressed rows directly or through ONNX Runtime."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+
+from ssd_edge_runtime.csr import Float32
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.forward import forward, preprocess
+from ssd_edge_runtime.state import ModelState
+
+EngineName = Literal["auto", "csr", "onnxruntime"]
+BLOCK = 256
+"""Samples per block of a large batch, so that working memory stays bounded."""
+DENSE_ENOUGH = 0.15
+WIDEST = 4_000_000
+SETTLED = 4096
+
+
+class Engine(Protocol):
+    """Logits for checked samples."""
+
+    name: str
+
+    def logits(self, x: Float32) -> Float32:
+        """Contiguous float32 (N, d) -> float32 (N, classes)."""
+
+
+class CSREngine:
+    """numpy and scipy on the compressed rows; needs neither ONNX Runtime nor a dense matrix."""
+
+    name = "csr"
+
+    def __init__(self, state: ModelState) -> None:
+        self._layers = state.layers
+        self._center = state.center
+        self._epsilon = state.epsilon
+        self._transposed = np.ascontiguousarray(state.readout.weights.T)
+        self._bias = state.readout.bias
+
+    def logits(self, x: Float32) -> Float32:
+        """Contiguous float32 (N, d) -> float32 (N, classes)."""
+        if len(x) <= BLOCK:
+            return self._block(x)
+        return np.concatenate([self._block(x[start : start + BLOCK]) for start in range(0, len(x), BLOCK)])
+
+    def _block(self, x: Float32) -> Float32:
+        codes = forward(self._layers, preprocess(x, self._center, self._epsilon))[-1].codes
+        logits = codes.read_out(self._transposed)
+        if self._bias is not None:
+            logits += self._bias
+        return logits
+
+
+class OnnxEngine:
+    """ONNX Runtime on the same bytes that ``save`` would write, without the learning state."""
+
+    name = "onnxruntime"
+
+    def __init__(self, state: ModelState, threads: int = 1) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise EdgeModelError(
+                "onnxruntime is not installed here: pip install onnxruntime, or use engine='csr'"
+            ) from error
+        from ssd_edge_runtime import format as model_format
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        data = model_format.to_bytes(state, learning_state=False)
+        self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self._input_shape = state.input_shape
+
+    def logits(self, x: Float32) -> Float32:
+        """Contiguous float32 (N, d) -> float32 (N, classes)."""
+        logits: Float32 = self._session.run(["logits"], {"input": x.reshape(-1, *self._input_shape)})[0]
+        return logits
+
+
+def check_engine(engine: str) -> None:
+    """Raise :class:`EdgeModelError` unless ``engine`` is a known name."""
+    if engine not in get_args(EngineName):
+        raise EdgeModelError(f"engine must be one of {', '.join(get_args(EngineName))}, got {engine!r}")
+
+
+def choose(state: ModelState, batch: int, served: int) -> str:
+    """The engine that ``auto`` takes for ``batch`` samples when ``served`` were answered since the last change.
+
+    ONNX Runtime only for batches through a nearly dense, not too wide model that has stopped changing for a while:
+    making a session unfolds the weights, which takes time and several times the memory of the dense matrix.
+    """
+    dense = sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
+    nonzeros = sum(layer.weights.nonzeros for layer in state.layers)
+    worth = batch >= 16 and nonzeros > DENSE_ENOUGH * dense and dense <= WIDEST and served >= SETTLED
+    return "onnxruntime" if worth and find_spec("onnxruntime") is not None else "csr"
