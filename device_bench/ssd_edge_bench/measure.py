@@ -77,7 +77,8 @@ def _jobs(
     x = rng.random((count, *state.input_shape), np.float32) if samples is None else _cycled(samples, count)
     np.save(folder / "inputs.npy", x)
     labels = [state.classes[i] for i in rng.integers(len(state.classes), size=count)]
-    jobs, lines = {}, []
+    jobs: dict[str, dict[str, Any]] = {}
+    lines: list[dict[str, Any]] = []
     for engine in options.engines:
         reason = missing(engine)
         lines.append({"engine": engine, "skipped": reason})

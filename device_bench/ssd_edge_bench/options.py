@@ -9,14 +9,13 @@ from ssd_edge_bench.engines import ENGINES
 from ssd_edge_runtime.options import require, require_choice
 
 OPERATIONS = ("start", "predict", "learn", "solve", "save")
-DEFAULT_ENGINES = ("csr", "onnxruntime", "onnxruntime-dense")
 
 
 @dataclass(frozen=True)
 class BenchOptions:
     """What is measured, and how long."""
 
-    engines: tuple[str, ...] = DEFAULT_ENGINES
+    engines: tuple[str, ...] = ("csr", "onnxruntime", "onnxruntime-dense")
     """Engines, in the order of the report."""
     operations: tuple[str, ...] = ("start", "predict", "learn")
     """start: import, load, first prediction; solve: the closed-form readout; save: atomic, flushed."""

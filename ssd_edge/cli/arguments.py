@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -24,6 +24,17 @@ lock_option = click.option(
     help="Seconds to wait for another process that is writing the file.",
 )
 data_root_option = click.option("--data-root", type=FILE, help="Where local copies of built-in data sets are.")
+
+
+def split_option(default: str) -> Callable[[F], F]:
+    """``--split``, for data sets that have parts."""
+    return click.option(
+        "--split",
+        type=click.Choice(["train", "test", "all"]),
+        default=default,
+        show_default=True,
+        help="Part of a data set that has parts; a plain file is taken whole.",
+    )
 
 
 def loading_options(function: F) -> F:
@@ -54,7 +65,13 @@ def writing_options(function: F) -> F:
     return output_option(keep_option(lock_option(function)))
 
 
-class NameList(click.ParamType):
+if TYPE_CHECKING:
+    ParamType = click.ParamType[tuple[Any, ...]]
+else:
+    ParamType = click.ParamType  # generic only in later versions of click
+
+
+class NameList(ParamType):
     """Names or numbers separated by commas."""
 
     name = "a,b,..."

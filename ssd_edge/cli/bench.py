@@ -10,7 +10,11 @@ import click
 from ssd_edge.cli.arguments import NameList, model_argument
 from ssd_edge.cli.output import common_options, emit_json, progress
 from ssd_edge_bench.engines import ENGINES
-from ssd_edge_bench.options import DEFAULT_ENGINES, OPERATIONS, BenchOptions
+from ssd_edge_bench.options import OPERATIONS, BenchOptions
+
+DEFAULT = BenchOptions()
+OF_OPERATIONS = f"Of {', '.join(OPERATIONS)}."
+SHOW: dict[str, Any] = {"show_default": True}
 
 EXAMPLE = """\b
 Example:
@@ -21,27 +25,15 @@ Example:
 
 @click.command(short_help="Measure this device.", epilog=EXAMPLE)
 @model_argument
+@click.option("--engines", type=NameList(), default=DEFAULT.engines, help=f"Of {', '.join(ENGINES)}.", **SHOW)
 @click.option(
-    "--engines", type=NameList(), default=DEFAULT_ENGINES, help=f"Any of {', '.join(ENGINES)}.", show_default=True
+    "--operations", type=NameList(), default=DEFAULT.operations, help=f"Of {', '.join(OPERATIONS)}.", **SHOW
 )
-@click.option(
-    "--operations",
-    type=NameList(),
-    default=BenchOptions.operations,
-    show_default=True,
-    help=f"Any of {', '.join(OPERATIONS)}.",
-)
-@click.option(
-    "--batches", type=NameList(int), default=BenchOptions.batches, show_default=True, help="Samples per call."
-)
-@click.option(
-    "--threads", type=int, default=1, show_default=True, help="Threads, and cores to pin each process to."
-)
-@click.option("--processes", type=int, default=5, show_default=True, help="Fresh processes per engine.")
-@click.option(
-    "--seconds", type=float, default=0.3, show_default=True, help="Time per process, operation and batch."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the made-up inputs.")
+@click.option("--batches", type=NameList(int), default=DEFAULT.batches, help="Samples per call.", **SHOW)
+@click.option("--threads", type=int, default=1, help="Threads, and cores to pin each process to.", **SHOW)
+@click.option("--processes", type=int, default=5, help="Fresh processes per engine.", **SHOW)
+@click.option("--seconds", type=float, default=0.3, help="Time per process, operation and batch.", **SHOW)
+@click.option("--seed", type=int, default=0, help="Of the made-up inputs.", **SHOW)
 @common_options
 def command(model: Path, as_json: bool, **options: Any) -> None:
     """Measure MODEL on this machine: latency, throughput, memory, size.

@@ -19,11 +19,10 @@ class Change:
     model: EdgeModel
     target: Path
     keep: int
-    lock_timeout: float
 
     def save(self) -> dict[str, Any]:
         """Save atomically; once this returns it is on storage."""
-        self.model.save(self.target, keep=self.keep, lock_timeout=self.lock_timeout)
+        self.model.save(self.target, keep=self.keep)
         return saved_as(self.model, self.target)
 
 
@@ -36,7 +35,7 @@ def changing(
         raise FileNotFoundError(2, "No such file", str(model))
     target = output or model
     with storage.locked(target, lock_timeout):
-        yield Change(load_model(model, verify=verify), target, keep, lock_timeout)
+        yield Change(load_model(model, verify=verify), target, keep)
 
 
 def saved_as(model: EdgeModel, path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge.cli.arguments import data_root_option, engine_options, loading_options, model_argument
+from ssd_edge.cli.arguments import data_root_option, engine_options, loading_options, model_argument, split_option
 from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 EXAMPLE = """\b
@@ -23,13 +23,7 @@ WORST = 5
 @click.command(short_help="Accuracy in all, per class, confusion.", epilog=EXAMPLE)
 @model_argument
 @click.argument("data")
-@click.option(
-    "--split",
-    type=click.Choice(["train", "test", "all"]),
-    default="test",
-    show_default=True,
-    help="Part of a data set that has parts; a plain file is taken whole.",
-)
+@split_option("test")
 @data_root_option
 @engine_options
 @loading_options
@@ -52,7 +46,7 @@ def command(
 
     edge = load_model(model, engine=engine, threads=threads, verify=verify)
     dataset = load_labelled(data, edge, split=split, root=data_root)
-    names = edge.classes_.tolist()
+    names = edge.classes_
     report = evaluate(np.asarray(edge.predict(dataset.x)), dataset.names, names) | {"engine": engine}
     unknown = [name for name in report["per_class"] if name not in names]
     if unknown:

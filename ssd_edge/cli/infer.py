@@ -48,7 +48,7 @@ def command(
     answers: list[dict[str, Any]] = []
     for path in inputs:
         x, sources = load_inputs(path, edge)
-        rows = answers_for(edge.predict_proba(x), edge.classes_.tolist(), top, reject_below)
+        rows = answers_for(edge.predict_proba(x), edge.classes_, top, reject_below)
         answers += [{**row, "source": source} for row, source in zip(rows, sources, strict=True)]
     if as_json:
         emit_json(answers)
@@ -59,7 +59,7 @@ def command(
 
 
 def answers_for(probabilities: Any, classes: list[str], top: int, reject_below: float) -> list[dict[str, Any]]:
-    """``label``, ``confidence`` and, for ``top`` above 1, the best labels, for each row of (N, C) probabilities."""
+    """``label``, ``confidence`` and, for ``top`` above 1, the best labels, per row of (N, C) probabilities."""
     order = (-probabilities).argsort(axis=1, kind="stable")[:, :top]
     answers = []
     for row, best in zip(probabilities, order, strict=True):

@@ -34,18 +34,18 @@ def command(
     """
     from ssd_edge.cli.changes import saved_as
     from ssd_edge.cli.models import load_model
-    from ssd_edge_runtime import EdgeModel
+    from ssd_edge_runtime import EdgeModel, storage
     from ssd_edge_runtime.errors import OptionError
 
     if len(models) < 2:
         raise OptionError(f"merge needs at least two models, got {len(models)}")
     start = load_model(base, verify=verify)
     merged = EdgeModel.merge([load_model(path, verify=verify) for path in models], base=start)
-    merged.save(output, keep=keep, lock_timeout=lock_timeout)
+    with storage.locked(output, lock_timeout):
+        merged.save(output, keep=keep)
     saved = saved_as(merged, output) | {"merged": [str(path) for path in models]}
     if as_json:
         emit_json(saved)
     else:
-        plain(
-            f"{output}: {len(models)} models merged, {saved['samples_seen']} samples, {len(saved['classes'])} classes"
-        )
+        known = f"{saved['samples_seen']} samples, {len(saved['classes'])} classes"
+        plain(f"{output}: {len(models)} models merged, {known}")

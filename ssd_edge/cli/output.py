@@ -27,6 +27,8 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, debug: bool, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
+        except BrokenPipeError:
+            raise  # the reader has gone; click ends in silence
         except (SSDEdgeError, OSError, MemoryError) as error:
             if debug:
                 raise

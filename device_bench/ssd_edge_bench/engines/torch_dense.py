@@ -16,7 +16,7 @@ from ssd_edge_runtime.options import LearningOptions
 
 
 class TorchEngine:
-    """Dense weights; plain SGD with clipping and row normalisation, no distillation, or the statistics of a code."""
+    """Dense weights; plain SGD with clipping and row normalization, or the statistics of a code."""
 
     operations: tuple[str, ...] = ("learn",)
 

@@ -1,0 +1,93 @@
+"""``ssd-edge learn``: learn on the device, new classes included."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssd_edge.cli.arguments import (
+    data_root_option,
+    loading_options,
+    model_argument,
+    split_option,
+    writing_options,
+)
+from ssd_edge.cli.learning import LearnPlan, learn_dataset
+from ssd_edge.cli.output import common_options, emit_json, plain, progress
+
+EXAMPLE = """\b
+Example:
+  ssd-edge learn model.onnx new-classes.npz
+  ssd-edge learn model.onnx photos/ --guard test.npz --max-drop 0.02 -o learned.onnx
+"""
+
+
+@click.command(short_help="Learn on the device, new classes included.", epilog=EXAMPLE)
+@model_argument
+@click.argument("data")
+@click.option("--epochs", type=int, default=1, show_default=True, help="Passes over DATA (gradient readout only).")
+@click.option("--lr", type=float, help="Step size of gradient learning [default: the model's].")
+@click.option("--distill/--no-distill", default=None, help="Hold on to what is known [default: as trained].")
+@click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Learn in random order.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order.")
+@click.option("--checkpoint-every", type=click.IntRange(min=1), metavar="SAMPLES", help="Also save in between.")
+@click.option("--guard", metavar="DATA", help="Labelled data on which accuracy must hold, or nothing is saved.")
+@click.option("--max-drop", type=click.FloatRange(0, 1), default=0.0, help="Accuracy on --guard that may be lost.")
+@split_option("train")
+@data_root_option
+@writing_options
+@loading_options
+@common_options
+def command(
+    model: Path,
+    data: str,
+    split: str,
+    data_root: Path | None,
+    output: Path | None,
+    keep: int,
+    lock_timeout: float,
+    verify: bool,
+    guard: str | None,
+    max_drop: float,
+    as_json: bool,
+    **plan: Any,
+) -> None:
+    """Learn DATA (.npz, .csv, a folder of class folders, or a built-in name) and save MODEL as a new generation.
+
+    Labels that MODEL does not know become new classes. When this command ends with status 0, what it reports is on
+    storage. Where --guard does not hold, nothing is saved and the status is 1.
+    """
+    from ssd_edge.cli.changes import changing
+    from ssd_edge.cli.models import load_labelled
+
+    chosen = LearnPlan(**plan, guarded=guard is not None)
+    with changing(model, output, keep, lock_timeout, verify=verify) as change:
+        dataset = load_labelled(data, change.model, split=split, root=data_root)
+        judge = load_labelled(guard, change.model, split="test", root=data_root) if guard else None
+        begun = time.perf_counter()
+        with progress("learning", len(dataset) * chosen.epochs) as advance:
+            report = learn_dataset(change, dataset, chosen, judge, max_drop, advance)
+        report["seconds"] = round(time.perf_counter() - begun, 3)
+    if as_json:
+        emit_json(report)
+    else:
+        print_report(report)
+    if not report["kept"]:
+        raise click.exceptions.Exit(1)
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """What was learned and where it is, in a few words."""
+    rate = report["samples"] * report["epochs"] / max(report["seconds"], 1e-9)
+    added = f"; new: {', '.join(report['classes_added'])}" if report["classes_added"] else ""
+    plain(f"learned {report['samples']} samples in {report['seconds']:.2f} s ({rate:,.0f} a second){added}")
+    if "guard" in report:
+        guard = report["guard"]
+        plain(f"accuracy on the guard data: {guard['before']:.4f} before, {guard['after']:.4f} after")
+    if report["kept"]:
+        plain(f"{report['file']}: generation {report['generation']}, {len(report['classes'])} classes")
+    else:
+        plain(f"{report['file']}: not saved, because the guard data lost more than {report['guard']['max_drop']}")

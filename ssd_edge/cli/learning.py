@@ -1,0 +1,129 @@
+"""One labelled data set learned by a model: order, epochs, checkpoints, guard."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssd_edge.cli.changes import Change
+from ssd_edge.data import Dataset
+from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.options import DistillOptions, LearningOptions, require
+
+Int64 = NDArray[np.int64]
+BATCHES_PER_CALL = 16
+
+
+@dataclass(frozen=True)
+class LearnPlan:
+    """How ``learn`` goes through its data."""
+
+    epochs: int = 1
+    """Passes; the analytic readout takes exactly one."""
+    lr: float | None = None
+    """Step size for this data; None for the model's."""
+    distill: bool | None = None
+    """Distillation for this data; None for what the model was trained with."""
+    shuffle: bool = True
+    """A new random order in each pass."""
+    seed: int = 0
+    """Seeds the order."""
+    checkpoint_every: int | None = None
+    """Save after so many samples, too."""
+    guarded: bool = False
+    """Whether the result may yet be thrown away."""
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
+        require(
+            not (self.guarded and self.checkpoint_every),
+            "guard and checkpoint-every exclude each other: a checkpoint would be kept before it is judged",
+        )
+
+
+def learn_dataset(
+    change: Change,
+    dataset: Dataset,
+    plan: LearnPlan,
+    guard: Dataset | None = None,
+    max_drop: float = 0.0,
+    advance: Callable[[int], None] = lambda count: None,
+) -> dict[str, Any]:
+    """Learn, judge, save; returns what ``learn --json`` prints, but for ``seconds``."""
+    model = change.model
+    known, own = model.classes_, model.learning
+    before = model.score(guard.x, guard.names) if guard else 0.0
+    options = options_for(model, plan)
+    checkpoints = 0
+    for samples in passes(dataset, plan, known, own.batch_size if own else 128):
+        use(model, options)
+        model.partial_fit(dataset.x[samples], dataset.names[samples])
+        use(model, own)
+        advance(len(samples))
+        if plan.checkpoint_every:
+            change.save()
+            checkpoints += 1
+    report: dict[str, Any] = {
+        "samples": len(dataset),
+        "epochs": plan.epochs,
+        "classes_added": [name for name in model.classes_ if name not in known],
+        "checkpoints": checkpoints,
+        "kept": True,
+    }
+    if guard:
+        after = model.score(guard.x, guard.names)
+        report["guard"] = {"before": before, "after": after, "max_drop": max_drop}
+        report["kept"] = before - after <= max_drop
+    if report["kept"]:
+        return report | change.save()
+    return report | {"file": str(change.target), "generation": None, "classes": known}
+
+
+def options_for(model: EdgeModel, plan: LearnPlan) -> LearningOptions | None:
+    """The model's learning options with those of the plan in their place."""
+    own = model.learning
+    if model.state.readout.kind == "analytic":
+        require(plan.epochs == 1, f"epochs must be 1 with the analytic readout, got {plan.epochs}")
+        require(plan.lr is None, "lr is an option of the gradient readout; this model's is analytic")
+        require(plan.distill is None, "distill is an option of the gradient readout; this model's is analytic")
+    if own is None:
+        return None
+    changes: dict[str, Any] = {} if plan.lr is None else {"learning_rate": plan.lr}
+    if plan.distill is not None:
+        changes["distill"] = (own.distill or DistillOptions()) if plan.distill else None
+    return dataclasses.replace(own, **changes)
+
+
+def use(model: EdgeModel, options: LearningOptions | None) -> None:
+    """Learn with ``options`` from here on; those of one command are never saved with the model."""
+    if options is not None and model.learning != options:
+        model.learning = options
+
+
+def passes(dataset: Dataset, plan: LearnPlan, known: list[str], batch_size: int) -> Iterator[Int64]:
+    """Indices of the samples for one call of ``partial_fit`` after another."""
+    rng = np.random.default_rng(plan.seed)
+    size = plan.checkpoint_every or batch_size * BATCHES_PER_CALL
+    for epoch in range(plan.epochs):
+        order = rng.permutation(len(dataset)) if plan.shuffle else np.arange(len(dataset))
+        if epoch == 0:
+            order = newcomers_first(order, dataset, known)
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
+
+
+def newcomers_first(order: Int64, dataset: Dataset, known: list[str]) -> Int64:
+    """One sample of each new class first, classes in the order of the data.
+
+    A call that meets a new class opens a task boundary; so all of them are met in the first call, and one command
+    is one task.
+    """
+    labels = dataset.y[order]
+    new = [i for i, name in enumerate(dataset.classes) if name not in known and (labels == i).any()]
+    first = np.array([int(np.argmax(labels == i)) for i in new], np.int64)
+    return np.concatenate([order[first], np.delete(order, first)])
