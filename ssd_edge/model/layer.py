@@ -54,10 +54,16 @@ class TopKLayer(nn.Module):
 
     def inhibit(self, a: Tensor) -> Tensor:
         """``z = relu(a - g I)``, float32 (N, n)."""
-        inhibition = torch.topk(a.detach(), self.k + 1, dim=1).values[:, -1:]
+        inhibition = self.inhibition(a.detach())
         if self.training and self.switch is not None:
             inhibition = inhibition * self.gate(self.switch)
         return torch.relu(a - inhibition)
+
+    def inhibition(self, a: Tensor) -> Tensor:
+        """I, float32 (N, 1): the (k+1)-th largest of each row of float32 (N, n)."""
+        if self.k == a.shape[1] - 1:
+            return a.amin(dim=1, keepdim=True)
+        return torch.topk(a, self.k + 1, dim=1).values[:, -1:]
 
     def gate(self, switch: float) -> Tensor:
         """``g = clip(-1 + 2 c / s, -1, 1)``, float32 (n,)."""

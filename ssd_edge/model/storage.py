@@ -78,11 +78,11 @@ def load_network(path: Path) -> TopKNetwork:
 def save_tensors(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
     """Write tensors and a JSON description as one safetensors file; it appears whole or not at all."""
     try:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
     except ImportError as error:
         raise MissingExtraError("saving a run") from error
     temporary = path.with_name(f"{path.name}.tmp")
-    save_file(tensors, temporary, metadata={"ssd_edge": json.dumps(description)})
+    temporary.write_bytes(save(tensors, metadata={"ssd_edge": json.dumps(description)}))
     temporary.replace(path)
 
 

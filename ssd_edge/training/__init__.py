@@ -1,6 +1,8 @@
 """Training on a sequence of tasks: configuration, trainer, run folders, metrics."""
 
+from ssd_edge.training.api import resume, train
 from ssd_edge.training.config import TrainConfig
+from ssd_edge.training.interrupt import Interrupted
 from ssd_edge.training.run import Run
 
-__all__ = ["Run", "TrainConfig"]
+__all__ = ["Interrupted", "Run", "TrainConfig", "resume", "train"]

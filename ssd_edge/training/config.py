@@ -82,10 +82,8 @@ class TrainConfig:
         for name in ("tasks", "until_task", "base_tasks", "epochs", "batch_size"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{_flag(name)} must be at least 1, got {value}")
-        require(
-            (self.until_task or 1) <= self.tasks, f"until-task must be at most {self.tasks}, got {self.until_task}"
-        )
         last = self.until_task or self.tasks
+        require(last <= self.tasks, f"until-task must be at most {self.tasks}, got {last}")
         require((self.base_tasks or 1) <= last, f"base-tasks must be at most {last}, got {self.base_tasks}")
         require(0.0 <= self.hold_out < 1.0, f"hold-out must be at least 0 and below 1, got {self.hold_out}")
         require(self.switch >= 0.0, f"switch must not be negative, got {self.switch}")
@@ -166,11 +164,9 @@ class TrainConfig:
         """From plain values; tables are options of methods. Unknown names are refused."""
         settings = {name: value for name, value in values.items() if isinstance(value, Mapping)}
         options = {name: _frozen(value) for name, value in values.items() if name not in settings}
-        known = {item.name for item in dataclasses.fields(cls)}
+        known = [item.name for item in dataclasses.fields(cls) if item.name != "settings"]
         for name in options:
-            require(
-                name in known, f"{source}: no option {name!r}; there are {', '.join(sorted(known - {'settings'}))}"
-            )
+            require(name in known, f"{source}: no option {name!r}; there are {', '.join(known)}")
         if "data" not in options:
             raise OptionError(f"{source}: data is missing")
         for name in ("hidden", "k"):

@@ -17,12 +17,12 @@ class Summary(TypedDict):
     average_accuracy: float
     backward_transfer: float | None
     forgetting: float | None
-    learning_accuracy: float
+    learning_accuracy: float | None
 
 
 def average_accuracy(r: Matrix) -> float:
-    """``mean_j R[T][j]`` over the tasks trained."""
-    return sum(r[-1][: len(r)]) / len(r)
+    """``mean_j R[T][j]``."""
+    return sum(r[-1]) / len(r[-1])
 
 
 def learning_accuracy(r: Matrix) -> float:
@@ -45,7 +45,15 @@ def forgetting(r: Matrix) -> float | None:
 
 
 def summarize(r: Matrix) -> Summary:
-    """All four; ``r`` (tasks trained, at least as many columns)."""
+    """All four of a square matrix; of joint training's single row over all tasks the average alone."""
+    if len(r) != len(r[0]):
+        single = average_accuracy(r)
+        return {
+            "average_accuracy": single,
+            "backward_transfer": None,
+            "forgetting": None,
+            "learning_accuracy": None,
+        }
     return {
         "average_accuracy": average_accuracy(r),
         "backward_transfer": backward_transfer(r),

@@ -1,0 +1,208 @@
+"""``ssd-edge train``: a sequence of tasks into a run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from ssd_edge.cli.output import common_options, emit_json, progress, say
+from ssd_edge.data.options import as_names, as_order
+from ssd_edge_runtime.errors import MissingExtraError, OptionError
+
+INTERRUPTED = 130
+
+
+def whole_numbers(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    """``"1000,500"`` as a tuple."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not whole numbers joined by commas") from None
+
+
+def method_settings(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any]:
+    """``ssd.alpha=0.5`` as nested dictionaries; values are numbers, true, false or text."""
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        method, dot, option = name.partition(".")
+        if not (equals and dot and method and option):
+            raise click.BadParameter(f"{text!r} is not METHOD.OPTION=VALUE")
+        settings.setdefault(method, {})[option.replace("-", "_")] = _scalar(value)
+    return settings
+
+
+def _scalar(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _order(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    return None if text is None else as_order(text)
+
+
+def _names(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    return None if text is None else as_names(text)
+
+
+def training_options(function: Any) -> Any:
+    """The options of a run, shared with ``compare``; those not given are None."""
+    choice = click.Choice
+    options = [
+        click.option("--readout", type=choice(["gradient", "analytic"]), help="Default: the method's own."),
+        click.option("--hidden", callback=whole_numbers, help="Neurons per hidden layer: 1000 or 1000,500."),
+        click.option("--k", callback=whole_numbers, help="Active neurons [10; analytic: a tenth of hidden]."),
+        click.option("--center/--no-center", default=None, help="Subtract the mean; default: analytic only."),
+        click.option("--nonnegative/--signed", default=None, help="Default: nonnegative for gradient Top-K."),
+        click.option("--base-tasks", type=int, help="Analytic: tasks W learns on before it is frozen."),
+        click.option("--tasks", type=int, help="Tasks the classes are split into [5]."),
+        click.option("--until-task", type=int, help="Stop after this task."),
+        click.option("--classes", callback=_names, help="Only these classes, by name or index."),
+        click.option("--class-order", callback=_order, help="label, a seed, or all names in order [label]."),
+        click.option("--hold-out", type=float, help="Share of the training part kept for choosing options [0]."),
+        click.option("--epochs", type=int, help="Passes over each task [10]."),
+        click.option("--batch-size", type=int, help="Samples per step [128]."),
+        click.option("--lr", type=float, help="Step size of plain SGD [0.05]."),
+        click.option("--clip-norm", type=float, help="Largest gradient norm [1]."),
+        click.option("--switch", type=float, help="GABA switch s, as a share of the first task's samples [0.2]."),
+        click.option("--solver", type=choice(["lda", "ridge"]), help="Of the analytic readout [lda]."),
+        click.option("--rho", type=float, help="Regulariser of the analytic readout [0.001]."),
+        click.option("--set", "settings", multiple=True, callback=method_settings, metavar="METHOD.OPTION=VALUE",
+                     help="An option of a method: ssd.temperature=1. See docs/methods.md."),
+        click.option("--device", type=choice(["auto", "cpu", "cuda"]), help="Where to train [auto]."),
+        click.option("--data-root", type=click.Path(), help="Where local copies of data are looked for first."),
+        click.option("--config", type=click.Path(path_type=Path), help="Options from a TOML file; the line wins."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("data", required=False)
+@click.option("--method", help="ssd, sdmlp, finetune, joint, random, ...; joined by + [ssd].")
+@training_options
+@click.option("--seed", type=int, help="Seeds the first weights and the order of samples [0].")
+@click.option("--resume", is_flag=True, help="Go on with the run in -o from its last checkpoint.")
+@click.option("--force", is_flag=True, help="Replace an existing run folder.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Run folder [runs/DATA-METHOD].")
+@common_options
+def command(
+    data: str | None,
+    resume: bool,
+    force: bool,
+    out: Path | None,
+    as_json: bool,
+    config: Path | None,
+    **options: Any,
+) -> None:
+    """Train on a sequence of tasks and write a run folder.
+
+    DATA is digits, mnist, fashion-mnist, cifar10, cifar100, tiny-imagenet, a folder of class folders of images,
+    a .npz with x and y, or a .csv with a label column. Ctrl-C leaves a run that --resume goes on with.
+
+    \b
+    Example:
+      ssd-edge train fashion-mnist --method ssd --hidden 1000 --tasks 5 --epochs 10 -o runs/first
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("training") from error
+    from ssd_edge.training import Interrupted, train
+    from ssd_edge.training import resume as resume_run
+
+    given = {name: value for name, value in options.items() if value is not None and value != {}}
+    if resume:
+        check_resume(out, data, config, given)
+        folder = cast(Path, out)
+        start = partial(resume_run, folder, **given)
+    else:
+        values = merged(config, data, given)
+        folder = out or default_folder(values)
+        start = partial(train, **values, out=folder, force=force)
+    try:
+        with training_bar() as report:
+            run = start(report=report)
+    except Interrupted:
+        say(f"stopped; the run is kept: go on with ssd-edge train --resume -o {folder}")
+        sys.exit(INTERRUPTED)
+    if as_json:
+        emit_json(run.metrics)
+    else:
+        print_run(run.metrics, folder)
+
+
+def check_resume(out: Path | None, data: str | None, config: Path | None, given: dict[str, Any]) -> None:
+    """A run goes on as it was begun: only where to, and on which device, may be said anew."""
+    if out is None:
+        raise OptionError("--resume needs the run folder: -o RUN")
+    extra = sorted(given.keys() - {"until_task", "device"}) + ["DATA"] * bool(data) + ["config"] * bool(config)
+    if extra:
+        names = ", ".join(name.replace("_", "-") for name in extra)
+        raise OptionError(f"--resume takes its options from {out}/config.toml; leave out {names}")
+
+
+def merged(config: Path | None, data: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Options of the TOML file, overridden by those on the command line."""
+    from ssd_edge.training.toml import read_toml
+
+    values = {} if config is None else read_toml(config)
+    tables = {name: values.pop(name) for name in list(values) if isinstance(values[name], dict)}
+    for method, options in given.pop("settings", {}).items():
+        tables[method] = tables.get(method, {}) | options
+    values |= given | tables | ({"data": data} if data else {})
+    if "data" not in values:
+        raise OptionError("DATA is missing: a data set's name, a file or a folder")
+    return values
+
+
+def default_folder(values: dict[str, Any]) -> Path:
+    """``runs/DATA-METHOD``."""
+    return Path("runs") / f"{Path(values['data']).stem}-{values.get('method', 'ssd')}"
+
+
+@contextmanager
+def training_bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that opens once the number of steps is known."""
+    with ExitStack() as stack:
+        advance: Callable[[int], None] | None = None
+        before = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal advance, before
+            if advance is None:
+                advance = stack.enter_context(progress("training, steps", total))
+            advance(done - before)
+            before = done
+
+        yield report
+
+
+def print_run(metrics: dict[str, Any], folder: Path) -> None:
+    """The accuracy matrix and what it comes to, for a person."""
+    columns = len(metrics["accuracy_matrix"][0])
+    click.echo("accuracy (%)   " + "".join(f"task {j + 1:<4}" for j in range(columns)))
+    for number, row in enumerate(metrics["accuracy_matrix"], 1):
+        label = f"after task {number}" if len(metrics["accuracy_matrix"]) > 1 or columns == 1 else "after all"
+        click.echo(f"{label:<15}" + "".join(f"{100 * value:<9.1f}" for value in row))
+    for name in ("average_accuracy", "backward_transfer", "forgetting", "learning_accuracy"):
+        if metrics[name] is not None:
+            click.echo(f"{name.replace('_', ' '):<18}{metrics[name]:+.3f}".replace("+", " ", 1))
+    rate = metrics["samples_per_second"]
+    speed = f", {rate:,.0f} samples a second" if rate else ""
+    click.echo(f"{metrics['seconds']:.1f} s on {metrics['device']}{speed}; written to {folder}")

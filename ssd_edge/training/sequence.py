@@ -1,0 +1,91 @@
+"""The sequence of tasks as tensors, resident on the training device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssd_edge.data import Dataset
+from ssd_edge.model import TopKNetwork
+from ssd_edge.training.config import TrainConfig
+from ssd_edge.training.run import task_classes
+
+
+@dataclass(frozen=True)
+class Part:
+    """Preprocessed samples ``u`` float32 (N, d) and labels ``y`` int64 (N,), indices over all tasks' classes."""
+
+    u: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class TaskParts:
+    """One task's classes and data."""
+
+    classes: tuple[str, ...]
+    train: Part
+    held: Part | None
+    test: Part
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One task's classes and data before preprocessing; labels count within the task."""
+
+    classes: tuple[str, ...]
+    train: Dataset
+    held: Dataset | None
+    test: Dataset
+
+
+def split_raw(config: TrainConfig, train: Dataset, test: Dataset) -> list[Raw]:
+    """The tasks up to the last one to train. Raises DataError where a class has no samples."""
+    parts = train.tasks(config.tasks, config.class_order)
+    names = task_classes(config, train)
+    raws = []
+    for part, classes in list(zip(parts, names, strict=True))[: config.last_task]:
+        rest, held = part.hold_out(config.hold_out, config.seed) if config.hold_out else (part, None)
+        raws.append(Raw(classes, rest, held, test.select(classes)))
+    return raws
+
+
+def mean_sample(raws: list[Raw]) -> Tensor:
+    """Mean of the training samples, float32 (d,), summed in float64."""
+    total = sum(torch.from_numpy(raw.train.x.reshape(len(raw.train), -1)).double().sum(0) for raw in raws)
+    assert isinstance(total, Tensor)
+    return (total / sum(len(raw.train) for raw in raws)).float()
+
+
+def to_parts(raws: list[Raw], network: TopKNetwork) -> list[TaskParts]:
+    """Preprocess every task's data once, on the network's device."""
+    parts, first = [], 0
+    for raw in raws:
+        held = _part(raw.held, first, network) if raw.held is not None else None
+        train, test = (_part(data, first, network) for data in (raw.train, raw.test))
+        parts.append(TaskParts(raw.classes, train, held, test))
+        first += len(raw.classes)
+    return parts
+
+
+def _part(data: Dataset, first: int, network: TopKNetwork) -> Part:
+    x, y = torch.from_numpy(data.x).to(network.device), torch.from_numpy(data.y + first).to(network.device)
+    return Part(network.preprocess(x), y)
+
+
+def joined(parts: list[TaskParts]) -> TaskParts:
+    """All tasks as one, for joint training."""
+    held = [part.held for part in parts if part.held is not None]
+    return TaskParts(
+        tuple(name for part in parts for name in part.classes),
+        concatenate([part.train for part in parts]),
+        concatenate(held) if held else None,
+        concatenate([part.test for part in parts]),
+    )
+
+
+def concatenate(parts: list[Part]) -> Part:
+    """Several parts one after the other."""
+    return Part(torch.cat([part.u for part in parts]), torch.cat([part.y for part in parts]))

@@ -1,0 +1,113 @@
+"""One gradient step of the Top-K network, the same mathematics as on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ssd_edge.methods import Batch, Method, Task
+from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
+from ssd_edge.model.linear import RowGradient
+from ssd_edge_runtime.options import LearningOptions
+
+CLIP_EPSILON = 1e-6
+
+
+@dataclass
+class Step:
+    """Forward, loss, clipped SGD, clamp, rows of W back to length 1, counts."""
+
+    network: TopKNetwork
+    learning: LearningOptions
+    methods: Sequence[Method]
+    counting: bool = True
+    """Count which neurons fire in the step's own forward pass, as the device does."""
+
+    def __post_init__(self) -> None:
+        self.learns_features = all(method.learns_features for method in self.methods)
+        self.keeps_before = any(method.dense_gradient for method in self.methods)
+        sparse = self.network.device.type == "cpu" and self.learns_features
+        for layer in self.network.topk_layers:
+            layer.weight.requires_grad_(self.learns_features)
+            layer.sparse_backward = sparse
+
+    def __call__(self, u: Tensor, y: Tensor, task: Task) -> Tensor:
+        """Learn from one batch: u float32 (N, d) preprocessed, y int64 (N,). Returns the loss before it."""
+        batch = self.forward(u, y)
+        loss = functional.cross_entropy(batch.logits, y)
+        for method in self.methods:
+            loss = method.loss(loss, batch, task)
+        self.clear_gradients()
+        loss.backward()  # type: ignore[no-untyped-call]
+        before = self.parameters_before()
+        self.update()
+        if self.counting:
+            self.network.count(batch.codes, y)
+        for layer, z in zip(self.network.topk_layers, batch.codes, strict=True):
+            layer.inhibition_count += (z > 0).sum(0)
+        for method in self.methods:
+            method.after_batch(batch, task, before)
+        return loss.detach()
+
+    def forward(self, u: Tensor, y: Tensor) -> Batch:
+        """What the network makes of a batch, with its gradients' graph."""
+        activations, codes = self.network.hidden_of(u)
+        return Batch(u, y, activations, codes, self.network.readout(codes[-1]))
+
+    def clear_gradients(self) -> None:
+        """Drop the gradients of the step before."""
+        self.network.zero_grad(set_to_none=True)
+        for layer in self.network.topk_layers:
+            layer.weight.row_gradient = None  # type: ignore[attr-defined]
+
+    def parameters_before(self) -> dict[str, Tensor]:
+        """Copies of all parameters, where a method asks for them."""
+        if not self.keeps_before:
+            return {}
+        return {name: value.detach().clone() for name, value in self.network.named_parameters()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """``theta -= lr min(1, clip / (||g|| + 1e-6)) g``, then clamp and normalize what changed."""
+        gradients = [self.gradient_of(layer) for layer in self.network.topk_layers] if self.learns_features else []
+        readout = self.network.readout_weight.grad
+        assert readout is not None
+        values = [g.values if isinstance(g, RowGradient) else g for g in gradients]
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in (*values, readout)]))
+        rate = self.learning.learning_rate * (self.learning.clip_norm / (norm + CLIP_EPSILON)).clamp_max(1.0)
+        for layer, gradient in zip(self.network.topk_layers, gradients, strict=False):
+            self.move_rows(layer, gradient, rate)
+        self.network.readout_weight.sub_(rate * readout)
+        if self.learning.nonnegative:
+            self.network.readout_weight.clamp_min_(0.0)
+
+    def gradient_of(self, layer: TopKLayer) -> RowGradient | Tensor:
+        """The gradient of W: active rows alone where nothing touches the others, else dense; pruned entries 0."""
+        rows: RowGradient | None = getattr(layer.weight, "row_gradient", None)
+        dense = layer.weight.grad
+        if dense is None:
+            assert rows is not None
+            if layer.mask is not None:
+                rows.values *= layer.mask[rows.rows]
+            return rows
+        if rows is not None:
+            dense.index_add_(0, rows.rows, rows.values)
+        return dense if layer.mask is None else dense.mul_(layer.mask)
+
+    def move_rows(self, layer: TopKLayer, gradient: RowGradient | Tensor, rate: Tensor) -> None:
+        """Move W against its gradient; only rows with a gradient are clamped and normalized again."""
+        if isinstance(gradient, RowGradient):
+            moved = layer.weight[gradient.rows].addcmul_(gradient.values, -rate)
+            layer.weight[gradient.rows] = self.project(moved)
+            return
+        changed = (gradient != 0).any(dim=1, keepdim=True)
+        moved = self.project(layer.weight - rate * gradient)
+        layer.weight.copy_(torch.where(changed, moved, layer.weight))
+
+    def project(self, rows: Tensor) -> Tensor:
+        """Clamp to >= 0 where asked, and scale rows to length 1."""
+        return normalize_rows(rows.clamp_min_(0.0) if self.learning.nonnegative else rows)
