@@ -44,6 +44,11 @@ def forgetting(r: Matrix) -> float | None:
     return sum(max(row[j] for row in r[:-1]) - r[-1][j] for j in range(earlier)) / earlier
 
 
+def complete(rows: Matrix) -> list[list[float]]:
+    """Rows over the tasks known at the time, filled up with 0 for those to come: their classes had no row yet."""
+    return [[*row, *[0.0] * (len(rows[-1]) - len(row))] for row in rows]
+
+
 def summarize(r: Matrix) -> Summary:
     """All four of a square matrix; of joint training's single row over all tasks the average alone."""
     if len(r) != len(r[0]):

@@ -17,7 +17,7 @@ from ssd_edge.model import TopKNetwork
 from ssd_edge.training import analytic
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.evaluate import Readout, accuracies
-from ssd_edge.training.metrics import summarize
+from ssd_edge.training.metrics import complete, summarize
 from ssd_edge.training.run import Run
 from ssd_edge.training.sequence import Part, joined, mean_sample, split_raw, to_parts
 from ssd_edge.training.step import Step
@@ -226,9 +226,8 @@ class Trainer:
         self.readout = analytic.solve(self.statistics, self.config.analytic, self.device)
 
     def row(self, parts: list[Any]) -> list[float]:
-        """Accuracies on the parts of the tasks known, and 0 for those to come, whose classes have no row yet."""
-        known = accuracies(self.network, parts, self.readout)
-        return known + [0.0] * (len(self.parts) - len(known))
+        """Accuracies on the parts of the tasks known."""
+        return accuracies(self.network, parts, self.readout)
 
     def result(self) -> Run:
         """The run as it stands, on the CPU; with the analytic readout its solution is in place."""
@@ -243,15 +242,16 @@ class Trainer:
     def metrics(self) -> dict[str, Any]:
         """``metrics.json``; the formulas are in ``ssd_edge.training.metrics``."""
         done, config = self.progress, self.config
+        matrix, held_matrix = complete(done.rows), complete(done.held_rows)
         rate = done.samples / done.training_seconds if done.training_seconds else None
-        held = {"accuracy_matrix": done.held_rows, **summarize(done.held_rows)} if done.held_rows else None
+        held = {"accuracy_matrix": held_matrix, **summarize(held_matrix)} if held_matrix else None
         saw_all = self.statistics is not None and config.spec.network.learns_features and config.base_tasks != 1
         return {
             "method": config.method,
             "readout": config.readout,
             "tasks": done.tasks,
-            "accuracy_matrix": done.rows,
-            **summarize(done.rows),
+            "accuracy_matrix": matrix,
+            **summarize(matrix),
             "hold_out": held,
             "statistics_of_base_tasks_gathered_again": saw_all,
             "seconds": done.seconds,

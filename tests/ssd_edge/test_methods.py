@@ -69,7 +69,7 @@ def test_ssd_loss(student_and_teacher, options):
     padded = t[2] if seen else np.pad(t[2], ((0, 0), (0, 2)))
     logit = kl(*order(s[2][:, :2] if seen else s[2], padded), o["temperature"])
     distillation = o["lambda_hidden"] * hidden + (1 - o["lambda_hidden"]) * logit
-    assert float(total) == pytest.approx(o["alpha"] * 1.5 + (1 - o["alpha"]) * distillation, rel=1e-4)
+    assert total.item() == pytest.approx(o["alpha"] * 1.5 + (1 - o["alpha"]) * distillation, rel=1e-4)
 
 
 def test_ssd_without_a_teacher_is_cross_entropy(student_and_teacher):

@@ -55,9 +55,8 @@ class TestStep:
         gradients = torch.autograd.grad(loss, [*weights, readout])
         norm = torch.sqrt(sum(g.square().sum() for g in gradients))
         scale = min(1.0, options.clip_norm / (float(norm) + 1e-6))
-        moved = [
-            p - options.learning_rate * scale * g for p, g in zip([*weights, readout], gradients, strict=True)
-        ]
+        rate = options.learning_rate * scale
+        moved = [p - rate * g for p, g in zip([*weights, readout], gradients, strict=True)]
         if options.nonnegative:
             moved = [p.clamp(min=0) for p in moved]
         return [m / m.norm(dim=1, keepdim=True) for m in moved[:-1]], moved[-1].detach()
@@ -154,8 +153,8 @@ class TestTrainer:
     @pytest.mark.parametrize("method", ["ssd", "sdmlp", "finetune", "joint", "random"])
     @pytest.mark.parametrize("readout", ["gradient", "analytic"])
     def test_every_method_learns(self, method, readout):
-        run = train("digits", tasks=2, method=method, readout=readout, **SMALL)
-        assert run.metrics["average_accuracy"] > 0.4
+        run = train("digits", tasks=2, method=method, readout=readout, hidden=(64,), epochs=15)
+        assert run.metrics["accuracy_matrix"][0][0] > 0.5
         assert len(run.metrics["accuracy_matrix"]) == (1 if method == "joint" else 2)
 
     def test_random_features_do_not_move(self):
@@ -174,7 +173,7 @@ class TestTrainer:
         assert (layer.gate(layer.switch) > 0).float().mean() > 0.9
 
     def test_one_class_tasks_and_hold_out(self):
-        run = train("digits", tasks=10, hold_out=0.1, method="random", **SMALL)
+        run = train("digits", tasks=10, hold_out=0.1, method="random", hidden=(100,))
         held = run.metrics["hold_out"]
         assert len(held["accuracy_matrix"]) == 10
         assert 0.7 < held["average_accuracy"] <= 1
@@ -182,7 +181,7 @@ class TestTrainer:
         assert len(run.training_data()) == 1438
 
     def test_analytic_after_the_base_equals_one_pass_over_everything(self):
-        run = train("digits", readout="analytic", base_tasks=2, **SMALL)
+        run = train("digits", readout="analytic", base_tasks=2, hidden=(100,), epochs=2)
         data = run.training_data()
         part = Part(run.network.preprocess(torch.from_numpy(data.x)), torch.from_numpy(data.y))
         once = gather(run.network, [part])
@@ -293,9 +292,8 @@ class TestResume:
 
 class TestConfig:
     def test_toml_round_trip(self, tmp_path):
-        config = TrainConfig(
-            'da"ta\\é', hidden=(20, 10), class_order=("b", "a"), settings={"ssd": {"temperature": 2.0, "kl": "teacher-student"}}
-        ).resolved()  # fmt: skip
+        settings = {"ssd": {"temperature": 2.0, "kl": "teacher-student"}}
+        config = TrainConfig('da"ta\\é', hidden=(20, 10), class_order=("b", "a"), settings=settings).resolved()
         config.save(tmp_path / "config.toml")
         assert TrainConfig.load(tmp_path / "config.toml") == config
 
