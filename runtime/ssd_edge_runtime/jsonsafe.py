@@ -94,7 +94,7 @@ class Section:
 
     def _typed(self, key: str, good: bool, wanted: str, value: Any) -> None:
         if not good:
-            raise EdgeModelError(f"{self.name}.{key} must be {wanted}, got {str(value)[:80]}")
+            raise EdgeModelError(f"{self.name}.{key} must be {wanted}, got {repr(value)[:80]}")
 
     def count(self, key: str, low: int = 0, high: int = MAX_COUNT) -> int:
         """An integer in [low, high]."""
