@@ -190,8 +190,8 @@ def prepare(statistics: Statistics, options: AnalyticOptions) -> System:
 def solve(statistics: Statistics, options: AnalyticOptions) -> tuple[Float32, Float32]:
     """Readout V float32 (classes, n) and b float32 (classes,) from the statistics alone.
 
-    With ``lam = rho * trace(G) / n``: ridge, ``V = C (G + lam I)^-1``, ``b = 0``; lda (equal priors), with the pooled
-    within-class covariance ``S = (G - sum_c N_c mu_c mu_c^T + lam I) / N``: ``V_c = mu_c^T S^-1``,
+    With ``lam = rho * trace(G) / n``: ridge, ``V = C (G + lam I)^-1``, ``b = 0``; lda (equal priors), with the
+    pooled within-class covariance ``S = (G - sum_c N_c mu_c mu_c^T + lam I) / N``: ``V_c = mu_c^T S^-1``,
     ``b_c = -mu_c^T S^-1 mu_c / 2``. Under lda a class without samples is never answered.
     Raises :class:`EdgeModelError` if the statistics are not positive.
     """

@@ -20,7 +20,7 @@ BLOCK = 256
 
 
 class AnalyticLearner:
-    """The live statistics and counts of a model; ``version`` counts their changes, ``solved`` the last one solved."""
+    """Live statistics and counts; ``version`` counts their changes, ``solved`` is the last one solved."""
 
     def __init__(self, published: Snapshot) -> None:
         self._live = published.state

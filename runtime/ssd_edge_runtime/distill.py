@@ -12,19 +12,22 @@ def kl_gradient(student: Float32, teacher: Float32, temperature: float, directio
     """Gradient by ``student`` of ``T^2 KL`` between softmax(student / T) and softmax(teacher / T), mean over N.
 
     Both float32 (N, m) -> float32 (N, m). With p = softmax(student / T) and q = softmax(teacher / T):
-    "student-teacher" is KL(p || q), gradient ``T p (log p/q - KL)``; "teacher-student" is KL(q || p), ``T (p - q)``.
+    "student-teacher" is KL(p || q), gradient ``T p (log p/q - KL)``; "teacher-student" KL(q || p), ``T (p - q)``.
     """
     log_p, log_q = log_softmax(student / temperature), log_softmax(teacher / temperature)
-    p = np.exp(log_p)
+    p: Float32 = np.exp(log_p)
+    gradient: Float32
     if direction == "teacher-student":
         gradient = p - np.exp(log_q)
     else:
         ratio = log_p - log_q
         gradient = p * (ratio - (p * ratio).sum(axis=1, keepdims=True))
-    return gradient * np.float32(temperature / len(student))
+    gradient *= np.float32(temperature / len(student))
+    return gradient
 
 
 def log_softmax(x: Float32) -> Float32:
     """``log softmax`` over the last axis."""
-    shifted = x - x.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    shifted: Float32 = x - x.max(axis=-1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted

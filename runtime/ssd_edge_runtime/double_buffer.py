@@ -20,8 +20,8 @@ from ssd_edge_runtime.teacher import LiveTeacher
 class GradientLearner:
     """Learns into a second copy of the published model and hands it over to be published.
 
-    The copy that predictions have left is brought up to date by the rows that the last call changed, and serves the
-    next call. A copy still being read, or lent to the caller, is left alone and a fresh one made.
+    The copy that predictions have left is brought up to date by the rows that the last call changed, and serves
+    the next call. A copy still being read, or lent to the caller, is left alone and a fresh one made.
     """
 
     def __init__(self, published: Snapshot) -> None:

@@ -20,7 +20,8 @@ def preprocess(x: Float32, center: Float32 | None, epsilon: float) -> Float32:
     if not np.isfinite(norm).all():
         norm = np.linalg.norm(u.astype(np.float64), axis=1)
     scale = 1.0 / np.maximum(norm, epsilon)
-    return u * scale[:, None].astype(np.float32)
+    scaled: Float32 = u * scale[:, None].astype(np.float32)
+    return scaled
 
 
 @dataclass(eq=False)
@@ -38,7 +39,7 @@ class LayerPass:
 
 
 def forward(layers: Sequence[Layer], u: Float32) -> list[LayerPass]:
-    """Every layer in turn for preprocessed samples ``u`` float32 (N, d); each reads the codes of the one before."""
+    """Every layer in turn for preprocessed ``u`` float32 (N, d); each reads the codes of the one before."""
     passes: list[LayerPass] = []
     for layer in layers:
         if passes:

@@ -196,7 +196,9 @@ def weight_gradient(weights: CSRMatrix, index: RowIndex, u: Float32, pairs: Pair
         values = np.empty(len(touched.rows), np.float32)
         values[touched.local] = pairs.values
         columns = index.take(weights.columns, touched.rows)
-        return u[0, columns] * np.repeat(values, index.lengths[touched.rows])
+        inputs: Float32 = u[0, columns]
+        inputs *= np.repeat(values, index.lengths[touched.rows])
+        return inputs
     if index.uniform is not None:
         return _uniform_gradient(weights, index.uniform, u, pairs, touched)
     return _ragged_gradient(weights, index, u, pairs, touched)

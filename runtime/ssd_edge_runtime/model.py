@@ -97,7 +97,7 @@ class EdgeModel:
     def predict(self, x: Any, reject_below: float | None = None) -> NDArray[np.str_]:
         """Class names, (N,); with ``reject_below``, "" where the highest probability is lower."""
         state, logits = self._answers(x)
-        names = np.array(state.classes, dtype=np.str_)[logits.argmax(axis=1)]
+        names: NDArray[np.str_] = np.array(state.classes, dtype=np.str_)[logits.argmax(axis=1)]
         if reject_below is not None:
             if not 0.0 <= reject_below <= 1.0:
                 raise EdgeModelError(f"reject_below must be between 0 and 1, got {reject_below}")
@@ -185,7 +185,7 @@ class EdgeModel:
         return self
 
     def begin_task(self) -> EdgeModel:
-        """Open a task boundary: the model as it is becomes the teacher. Labels never seen do this by themselves."""
+        """Open a task boundary: the model as it is becomes the teacher. A label never seen does so by itself."""
         with self._learning:
             if self._gradient is not None:
                 self._publish(self._gradient.boundary(self._published))

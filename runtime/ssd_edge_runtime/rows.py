@@ -28,13 +28,16 @@ class RowIndex:
         lengths = self.lengths[rows]
         ends = np.cumsum(lengths)
         total = int(ends[-1]) if len(ends) else 0
-        return np.arange(total) + np.repeat(self._starts[rows] - ends + lengths, lengths)
+        shift: NDArray[np.int64] = np.repeat(self._starts[rows] - ends + lengths, lengths)
+        return np.arange(total) + shift
 
     def take(self, flat: NDArray[Any], rows: NDArray[np.integer]) -> NDArray[Any]:
         """The entries of ``rows`` of a flat array, row after row (a copy)."""
         if self.uniform is not None:
-            return flat.reshape(-1, self.uniform)[rows].ravel()
-        return flat[self.entries(rows)]
+            taken: NDArray[Any] = flat.reshape(-1, self.uniform)[rows]
+            return taken.ravel()
+        taken = flat[self.entries(rows)]
+        return taken
 
     def put(self, flat: NDArray[Any], rows: NDArray[np.integer], values: NDArray[Any]) -> None:
         """Write the entries of ``rows``, row after row, in place."""

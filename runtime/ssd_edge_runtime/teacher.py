@@ -17,7 +17,7 @@ from ssd_edge_runtime.topk import Codes
 
 
 def select(layer: Layer, options: DistillOptions) -> Int32:
-    """The ``n_distill`` most frequent neurons of ``layer`` (default k), ties to the lower index, ascending int32."""
+    """The ``n_distill`` (default k) most frequent neurons, ties to the lower index, ascending int32."""
     count = layer.task_count if options.frequency == "task" else layer.activation_count
     size = min(options.n_distill or layer.k, len(count))
     return np.sort(np.argsort(-count, kind="stable")[:size]).astype(np.int32)
@@ -156,7 +156,7 @@ class LiveTeacher:
         self._columns.size = self._readout.size = size[-1]
 
     def hidden(self, layer: int, h: Float32, u: Float32, transposed: Float32) -> Float32:
-        """``h`` of the teacher's layer on input ``u`` (N, d), from the student's ``h`` (N, n) on the same input."""
+        """The teacher's ``h`` on input ``u`` (N, d), from the student's ``h`` (N, n) on the same input."""
         old = self._old[layer]
         if not old.rows.size:
             return h

@@ -7,16 +7,17 @@ import dataclasses
 import numpy as np
 import pytest
 from small_models import gradient_state, samples
+
 from ssd_edge_runtime import EdgeModel, EdgeModelError
 from ssd_edge_runtime.distill import kl_gradient
 from ssd_edge_runtime.options import DistillOptions, LearningOptions
 
 DISTILLED = {
     "default": DistillOptions(),
-    "before": DistillOptions(hidden_stage="before", n_distill=7, lambda_hidden=0.6),
+    "before": DistillOptions(hidden_stage="before", n_distill=7, alpha=0.2, lambda_hidden=0.9, temperature=0.2),
     "teacher-first": DistillOptions(kl="teacher-student", temperature=1.0, alpha=0.4),
     "seen": DistillOptions(logit_scope="seen", frequency="all", temperature=0.5),
-    "hidden-only": DistillOptions(alpha=0.0, lambda_hidden=1.0, n_distill=12, temperature=2.0),
+    "mostly-hidden": DistillOptions(alpha=0.2, lambda_hidden=0.9, n_distill=12, temperature=0.2),
 }
 SHAPES = {
     "dense": {},
@@ -44,7 +45,7 @@ def assert_same(model: EdgeModel, reference, tolerance: float = 2e-5) -> None:
 def test_steps_agree_with_autograd_over_tasks_and_boundaries(shape: str, distill: str, batch: int) -> None:
     torch_reference = pytest.importorskip("torch_reference")
     options = LearningOptions(
-        learning_rate=0.1, batch_size=batch, nonnegative=distill != "signed", distill=DISTILLED.get(distill)
+        learning_rate=0.5, batch_size=batch, nonnegative=distill != "signed", distill=DISTILLED.get(distill)
     )
     state = gradient_state(learning=options, **SHAPES[shape])
     model, reference = EdgeModel(state), torch_reference.Reference(state, options)
