@@ -1,1 +1,30 @@
-"""Prune a trained run, calibrate it and write it as one standard ONNX file."""
+"""From a trained run to one small standard ONNX file: prune, calibrate, export, verify.
+
+Names are imported when first used: ``verify`` works without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssd_edge_export.calibration import Calibration, calibrate
+    from ssd_edge_export.export import export_model
+    from ssd_edge_export.pruning import prune
+    from ssd_edge_export.verifying import verify
+
+__all__ = ["Calibration", "calibrate", "export_model", "prune", "verify"]
+_HOMES = {
+    "Calibration": "calibration",
+    "calibrate": "calibration",
+    "export_model": "export",
+    "prune": "pruning",
+    "verify": "verifying",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

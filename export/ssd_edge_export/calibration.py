@@ -1,0 +1,79 @@
+"""One pass over the data on exactly the weights that ship: counts, and the analytic readout's statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssd_edge.model import TopKNetwork
+from ssd_edge_export.observe import Float32, batches
+from ssd_edge_runtime import analytic
+from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.state import Statistics
+
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCounts:
+    """In how many samples each neuron of a layer fired."""
+
+    activation_count: Int64
+    """(n,), in all."""
+    task_count: Int64
+    """(n,), in the last task."""
+    class_count: Int64
+    """(classes, n), per class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What one pass over the data tells."""
+
+    layers: list[LayerCounts]
+    class_samples: Int64
+    """(classes,), samples per class."""
+    task_samples: int
+    """Samples of the last task."""
+    statistics: Statistics | None
+    """Of the last layer's code; None where not asked for."""
+
+
+@torch.no_grad()
+def calibrate(
+    network: TopKNetwork, x: Float32, y: Int64, *, last_task: Sequence[int] | None = None, statistics: bool = True
+) -> Calibration:
+    """Count and gather over float32 (N, *input_shape), labels int64 (N,) as indices into the network's classes.
+
+    ``last_task``: class indices of the task trained last; None for all classes. The network's weights must already
+    be what the file will hold. Raises DataError for samples or labels that do not fit.
+    """
+    classes = len(network.classes)
+    check_labels(y, len(x), classes)
+    layers = [np.zeros((classes, layer.weight.shape[0]), np.int64) for layer in network.topk_layers]
+    gathered = analytic.empty(layers[-1].shape[1], classes) if statistics else None
+    start = 0
+    for _, codes in batches(network, x):
+        labels = y[start : start + len(codes[0])]
+        start += len(labels)
+        members = torch.nn.functional.one_hot(torch.from_numpy(labels), classes).float().to(network.device)
+        for count, z in zip(layers, codes, strict=True):
+            count += (members.T @ (z > 0).float()).round().long().cpu().numpy()
+        if gathered is not None:
+            analytic.accumulate(gathered, codes[-1].cpu().numpy(), labels)
+    samples = np.bincount(y, minlength=classes).astype(np.int64)
+    last = list(range(classes)) if last_task is None else list(last_task)
+    counts = [LayerCounts(count.sum(axis=0), count[last].sum(axis=0), count) for count in layers]
+    return Calibration(counts, samples, int(samples[last].sum()), gathered)
+
+
+def check_labels(y: Int64, samples: int, classes: int) -> None:
+    """Raise DataError unless ``y`` is int64 (samples,) of indices below ``classes``."""
+    if y.shape != (samples,) or y.dtype.kind != "i":
+        raise DataError(f"labels must be integers of shape ({samples},), got {y.dtype} {y.shape}")
+    if samples and not 0 <= y.min() <= y.max() < classes:
+        raise DataError(f"labels must be between 0 and {classes - 1}, got {int(y.min())} to {int(y.max())}")

@@ -1,0 +1,165 @@
+"""``ssd_edge_export.export_model``: the one file, from a run or from weights trained elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from ssd_edge.data import Dataset
+from ssd_edge.training import Run
+from ssd_edge_export.build import Plan, build_state
+from ssd_edge_export.options import Criterion
+from ssd_edge_export.provenance import run_provenance, weights_provenance
+from ssd_edge_export.pruning import prune
+from ssd_edge_export.source import run_samples, samples_of, task_names
+from ssd_edge_export.weights import Matrix, network_from_weights
+from ssd_edge_export.writing import write_model
+from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, require, require_choice
+from ssd_edge_runtime.state import ModelState, ReadoutKind, ValuesType
+
+
+def export_model(
+    run: Run | str | Path | None = None,
+    path: str | Path = "model.onnx",
+    *,
+    density: float | None = None,
+    criterion: Criterion = "auto",
+    values: ValuesType = "float16",
+    readout: ReadoutKind | Matrix | None = None,
+    learning_state: bool = True,
+    data: Dataset | None = None,
+    seed: int = 0,
+    hidden: Sequence[Matrix] | None = None,
+    classes: Sequence[str] | None = None,
+    k: int | Sequence[int] | None = None,
+    input_shape: Sequence[int] | None = None,
+    center: Matrix | None = None,
+    analytic: AnalyticOptions | None = None,
+    learning: LearningOptions | None = None,
+) -> Path:
+    """Write one ONNX file and return its path; a model that is there already becomes an earlier generation.
+
+    Either from ``run``, a run or its folder; or from weights trained elsewhere: ``hidden``, one (n, d) matrix per
+    layer (arrays or torch tensors; where at least half of a matrix is zero, zeros are taken as pruned), ``classes``,
+    ``k`` per layer, ``input_shape``, ``center`` (d,), and ``readout``, the trained (classes, n) matrix or
+    ``"analytic"``.
+
+    ``density``: prune to it on the way, by ``criterion``, seeded by ``seed``. ``values``: how weights are stored.
+    ``readout``: ``"analytic"`` solves a closed-form readout for a run trained by gradient, too.
+    ``learning_state``: keep what the device needs to go on learning. ``data``: the training samples, where a run cannot load its own;
+    weights from elsewhere need them to be pruned, for the analytic readout, and for counts and temperature.
+    ``analytic``, ``learning``: options of either readout on the device; a run brings its own.
+
+    Raises OptionError, DataError, EdgeModelError.
+    """
+    require_choice("values", values, get_args(ValuesType))
+    if (run is None) == (hidden is None):
+        raise OptionError("export takes a run, or hidden weights with classes, k and input_shape")
+    if run is not None:
+        given = {"classes": classes, "k": k, "input_shape": input_shape, "center": center}
+        unused = [name for name, value in given.items() if value is not None]
+        require(not unused, f"{', '.join(unused)} go with hidden weights; a run brings its own")
+        loaded = run if isinstance(run, Run) else Run.load(run)
+        state = state_of_run(
+            loaded,
+            density=density,
+            criterion=criterion,
+            values=values,
+            readout=readout,
+            data=data,
+            seed=seed,
+            analytic=analytic,
+            learning=learning,
+        )
+    else:
+        assert hidden is not None
+        state = state_of_weights(
+            hidden,
+            readout=readout,
+            classes=classes,
+            k=k,
+            input_shape=input_shape,
+            center=center,
+            density=density,
+            criterion=criterion,
+            values=values,
+            data=data,
+            seed=seed,
+            analytic=analytic,
+            learning=learning,
+            learning_state=learning_state,
+        )
+    return write_model(path, state, learning_state=learning_state)
+
+
+def state_of_run(
+    run: Run,
+    *,
+    density: float | None = None,
+    criterion: Criterion = "auto",
+    values: ValuesType = "float16",
+    readout: ReadoutKind | Matrix | None = None,
+    data: Dataset | None = None,
+    seed: int = 0,
+    analytic: AnalyticOptions | None = None,
+    learning: LearningOptions | None = None,
+    **pruning: Any,
+) -> ModelState:
+    """What ``export_model`` writes for a run; ``pruning``: further options of ``prune``."""
+    trained = run.config.readout
+    kind = trained if readout is None else readout
+    require(isinstance(kind, str), "readout must be gradient or analytic for a run, which brings its own V")
+    require_choice("readout", kind, get_args(ReadoutKind))
+    require(
+        not (kind == "gradient" and trained == "analytic"),
+        "readout gradient: this run was trained with the analytic readout, so there is no trained V",
+    )
+    if density is not None:
+        if kind == "analytic" and trained == "gradient":
+            pruning.setdefault("fine_tune_epochs", 0)
+        run = prune(run, density=density, criterion=criterion, seed=seed, data=data, **pruning)
+    samples, held = run_samples(run, data)
+    solver = (analytic or run.analytic or AnalyticOptions()) if kind == "analytic" else None
+    last = [run.network.classes.index(name) for name in task_names(run)[-1]]
+    provenance = run_provenance(run, str(kind), values)
+    plan = Plan(values, solver, learning or run.learning, last, provenance)
+    return build_state(run.network, plan, samples, held)
+
+
+def state_of_weights(
+    hidden: Sequence[Matrix],
+    *,
+    readout: ReadoutKind | Matrix | None = None,
+    classes: Sequence[str] | None = None,
+    k: int | Sequence[int] | None = None,
+    input_shape: Sequence[int] | None = None,
+    center: Matrix | None = None,
+    density: float | None = None,
+    criterion: Criterion = "auto",
+    values: ValuesType = "float16",
+    data: Dataset | None = None,
+    seed: int = 0,
+    analytic: AnalyticOptions | None = None,
+    learning: LearningOptions | None = None,
+    learning_state: bool = True,
+    **pruning: Any,
+) -> ModelState:
+    """What ``export_model`` writes for weights trained elsewhere."""
+    matrix = None if isinstance(readout, str) else readout
+    solved = matrix is None
+    require(
+        not solved or readout != "gradient", "readout gradient: give the trained (classes, n) matrix as readout"
+    )
+    require(not solved or data is not None, "the analytic readout needs data; or give a trained readout matrix")
+    network = network_from_weights(hidden, matrix, classes, k, input_shape, center)
+    if density is not None:
+        if solved:
+            pruning.setdefault("fine_tune_epochs", 0)
+        network = prune(network, density=density, criterion=criterion, seed=seed, data=data, **pruning)
+    samples = None if data is None else samples_of(data, network.classes)
+    solver = (analytic or AnalyticOptions()) if solved else None
+    steps = None if solver or not learning_state else (learning or LearningOptions(nonnegative=False))
+    provenance = weights_provenance(values, density, criterion)
+    return build_state(network, Plan(values, solver, steps, None, provenance), samples)

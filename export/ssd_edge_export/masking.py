@@ -1,0 +1,168 @@
+"""Pruning a network to its Top-K-active weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
+from ssd_edge_export import budget, importance
+from ssd_edge_export.neurons import Int64, least_active
+from ssd_edge_export.observe import Float32, LayerActivity, observe
+from ssd_edge_export.options import Criterion, PruneOptions
+from ssd_edge_runtime.options import require
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """A pruned network and what was done."""
+
+    network: TopKNetwork
+    report: dict[str, Any]
+    """JSON: options as resolved; per layer shape, nonzeros, density, empty rows, reserve, dropped neurons."""
+
+
+def resolve(criterion: Criterion, *, learned: bool, analytic: bool) -> tuple[Criterion, str]:
+    """The criterion that ``auto`` stands for, and why; any other is returned with no reason."""
+    if criterion != "auto":
+        return criterion, ""
+    if not learned:
+        return "random", "random weights carry no information that could rank them"
+    if analytic:
+        return "sampled", "a closed-form readout needs rows that differ more than rows that fit the first classes"
+    return "activity", "a trained readout expects the neurons to answer as before"
+
+
+def prune_network(network: TopKNetwork, x: Float32, options: PruneOptions) -> Pruned:
+    """Prune a copy of ``network``, by what its layers do on ``x`` float32 (N, *input_shape); rows renormalized.
+
+    ``options.criterion`` must be resolved. Raises OptionError for a network pruned below ``density`` already.
+    """
+    check_density(network, options.density)
+    rng = np.random.default_rng(options.seed)
+    activities = observe(network, x)
+    scores = [
+        score(layer, seen, options.criterion, rng)
+        for layer, seen in zip(network.topk_layers, activities, strict=True)
+    ]
+    reserves = [least_active(seen.activation_count, options.reserve) for seen in activities]
+    for layer, importances, reserve in zip(network.topk_layers, scores, reserves, strict=True):
+        chosen = random_rows(layer, reserve, options.density, rng)
+        importances[reserve] = np.where(chosen, np.inf, -np.inf)
+    pruned = with_masks(network, budget.masks(scores, options.density, options.budget))
+    dropped: list[Int64] = [np.zeros(0, np.int64) for _ in reserves]
+    if options.drop_inactive:
+        dropped = inactive(pruned, x, reserves)
+        pruned = without_neurons(pruned, dropped)
+    return Pruned(pruned, describe(pruned, options, reserves, dropped))
+
+
+def check_density(network: TopKNetwork, density: float) -> None:
+    """Raise OptionError where a layer has fewer weights left than ``density`` asks to keep."""
+    for number, layer in enumerate(network.topk_layers, 1):
+        if layer.mask is not None:
+            now = float(layer.mask.float().mean())
+            require(
+                density <= now + 1e-9,
+                f"density {density:g} is above what pruning has left of hidden{number} ({now:.4g})",
+            )
+
+
+def score(layer: TopKLayer, seen: LayerActivity, criterion: Criterion, rng: np.random.Generator) -> budget.Float64:
+    """Importance of every weight of a layer, float64 (n, d); ``-inf`` where pruned already."""
+    weight = layer.weight.detach().cpu().numpy()
+    if criterion == "activity":
+        scores = importance.activity(weight, seen.active_input, seen.mean_input)
+    elif criterion == "magnitude":
+        scores = importance.magnitude(weight)
+    elif criterion == "sampled":
+        scores = importance.sampled(weight, rng)
+    else:
+        assert criterion == "random", criterion
+        scores = importance.random(weight, rng)
+    if layer.mask is not None:
+        scores[~layer.mask.cpu().numpy()] = -np.inf
+    return scores
+
+
+def random_rows(layer: TopKLayer, rows: Int64, density: float, rng: np.random.Generator) -> budget.Mask:
+    """A random mask of each of ``rows``, bool (rows, d)."""
+    weight = layer.weight.detach().cpu().numpy()[rows]
+    if layer.mask is not None:
+        weight = weight * layer.mask.cpu().numpy()[rows]
+    return budget.masks([importance.random(weight, rng)], density, "row")[0]
+
+
+@torch.no_grad()
+def with_masks(network: TopKNetwork, masks: Sequence[budget.Mask]) -> TopKNetwork:
+    """A copy that keeps only the masked weights; rows renormalized, counts kept."""
+    pruned = copy.deepcopy(network)
+    for layer, mask in zip(pruned.topk_layers, masks, strict=True):
+        layer.mask = torch.from_numpy(mask).to(network.device)
+        layer.apply_mask()
+        layer.weight.copy_(normalize_rows(layer.weight))
+    return pruned
+
+
+def inactive(network: TopKNetwork, x: Float32, reserves: Sequence[Int64]) -> list[Int64]:
+    """Per layer the neurons, int64 ascending, that never fire on ``x`` and are not in its reserve.
+
+    At least k + 1 neurons stay in every layer.
+    """
+    dropped = []
+    for layer, seen, reserve in zip(network.topk_layers, observe(network, x), reserves, strict=True):
+        silent = np.setdiff1d(np.flatnonzero(seen.activation_count == 0), reserve)
+        dropped.append(silent[: max(0, len(seen.activation_count) - layer.k - 1)].astype(np.int64))
+    return dropped
+
+
+@torch.no_grad()
+def without_neurons(network: TopKNetwork, dropped: Sequence[Int64]) -> TopKNetwork:
+    """A copy without these neurons: their rows, the next layer's columns for them, their counts."""
+    smaller = copy.deepcopy(network)
+    columns = torch.arange(network.topk_layers[0].weight.shape[1], device=network.device)
+    for layer, gone in zip(smaller.topk_layers, dropped, strict=True):
+        rows = torch.from_numpy(np.setdiff1d(np.arange(layer.weight.shape[0]), gone)).to(network.device)
+        layer.weight = torch.nn.Parameter(layer.weight[rows][:, columns])
+        if layer.mask is not None:
+            layer.mask = layer.mask[rows][:, columns]
+        for name in ("inhibition_count", "activation_count", "task_count"):
+            setattr(layer, name, getattr(layer, name)[rows])
+        layer.class_count = layer.class_count[:, rows]
+        columns = rows
+    smaller.readout_weight = torch.nn.Parameter(smaller.readout_weight[:, columns])
+    return smaller
+
+
+def describe(
+    network: TopKNetwork, options: PruneOptions, reserves: Sequence[Int64], dropped: Sequence[Int64]
+) -> dict[str, Any]:
+    """The report of a pruning: options and what each layer has become."""
+    layers = []
+    for number, (layer, reserve, gone) in enumerate(zip(network.topk_layers, reserves, dropped, strict=True), 1):
+        assert layer.mask is not None
+        per_row = layer.mask.sum(1)
+        layers.append(
+            {
+                "name": f"hidden{number}",
+                "shape": list(layer.weight.shape),
+                "nonzeros": int(per_row.sum()),
+                "density": float(layer.mask.float().mean()),
+                "empty_rows": int((per_row == 0).sum()),
+                "reserve": len(reserve),
+                "dropped": len(gone),
+            }
+        )
+    return {
+        "density": options.density,
+        "criterion": options.criterion,
+        "budget": options.budget,
+        "reserve": options.reserve,
+        "seed": options.seed,
+        "layers": layers,
+    }

@@ -1,0 +1,56 @@
+"""How a file came to be: what its manifest says under ``provenance``."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssd_edge.training import Run
+from ssd_edge_runtime import __version__
+
+TRAINING = ("seed", "hidden", "k", "center", "nonnegative", "epochs", "batch_size", "lr", "tasks", "base_tasks")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what made the file."""
+    return {
+        "ssd_edge": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def run_provenance(run: Run, readout: str, values: str) -> dict[str, Any]:
+    """Data, method, tasks and pruning of a run."""
+    training = {name: _plain(getattr(run.config, name)) for name in TRAINING}
+    return {
+        "data": run.config.data,
+        "method": run.config.method,
+        "tasks_trained": run.tasks_trained,
+        "hold_out": run.config.hold_out,
+        "training": training,
+        "readout": {"trained": run.config.readout, "shipped": readout},
+        "values": values,
+        **run.provenance,
+        "versions": versions(),
+    }
+
+
+def weights_provenance(values: str, density: float | None, criterion: str) -> dict[str, Any]:
+    """Of weights that came from elsewhere."""
+    pruned = {} if density is None else {"prune": {"density": density, "criterion": criterion}}
+    return {
+        "data": None,
+        "method": "weights given by the user",
+        "values": values,
+        **pruned,
+        "versions": versions(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,161 @@
+"""``ssd_edge_export.prune``: prune a run or a network."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+from ssd_edge.data import Dataset
+from ssd_edge.methods import parse_method
+from ssd_edge.model import TopKNetwork
+from ssd_edge.training import Run
+from ssd_edge_export.build import solve
+from ssd_edge_export.calibration import calibrate
+from ssd_edge_export.finetune import fine_tune
+from ssd_edge_export.masking import Pruned, prune_network, resolve
+from ssd_edge_export.neurons import Int64
+from ssd_edge_export.observe import Float32
+from ssd_edge_export.options import Budget, Criterion, PruneOptions
+from ssd_edge_export.source import Samples, run_samples, samples_of, task_names
+from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.options import LearningOptions
+
+FINE_TUNE_EPOCHS = 5
+"""For a trained readout, which expects the codes of the unpruned rows; a closed-form one is solved anew."""
+
+Tick = Callable[[int], None]
+
+
+@overload
+def prune(
+    source: Run,
+    *,
+    density: float = ...,
+    criterion: Criterion = ...,
+    budget: Budget = ...,
+    reserve: float = ...,
+    drop_inactive: bool = ...,
+    fine_tune_epochs: int | None = ...,
+    seed: int = ...,
+    data: Dataset | None = ...,
+    tick: Tick = ...,
+) -> Run: ...
+
+
+@overload
+def prune(
+    source: TopKNetwork,
+    *,
+    density: float = ...,
+    criterion: Criterion = ...,
+    budget: Budget = ...,
+    reserve: float = ...,
+    drop_inactive: bool = ...,
+    fine_tune_epochs: int | None = ...,
+    seed: int = ...,
+    data: Dataset | None = ...,
+    tick: Tick = ...,
+) -> TopKNetwork: ...
+
+
+def prune(
+    source: Run | TopKNetwork,
+    *,
+    density: float = 0.05,
+    criterion: Criterion = "auto",
+    budget: Budget = "row",
+    reserve: float = 0.1,
+    drop_inactive: bool = False,
+    fine_tune_epochs: int | None = None,
+    seed: int = 0,
+    data: Dataset | None = None,
+    tick: Tick = lambda samples: None,
+) -> Run | TopKNetwork:
+    """Prune a copy of ``source`` to its Top-K-active weights; the shape stays unless ``drop_inactive``.
+
+    ``data``: the training samples; a run loads its own. For the other arguments see ``PruneOptions``. A run's
+    analytic readout is solved anew on the pruned codes; a run's ``provenance["prune"]`` is the report. ``tick`` is
+    called with the number of samples after every step of fine-tuning.
+
+    Raises OptionError for an option's value, DataError for data that are missing or do not fit.
+    """
+    options = PruneOptions(density, criterion, budget, reserve, drop_inactive, fine_tune_epochs, seed)
+    if isinstance(source, Run):
+        return prune_run(source, options, data, tick)
+    if data is None:
+        raise DataError("pruning a network needs data: what its neurons see and do ranks the weights")
+    samples = samples_of(data, source.classes) if source.classes else Samples(data.x, data.y)
+    analytic = source.readout_bias is not None
+    return _prune(source, samples.x, options, True, analytic, LearningOptions(), tick).network
+
+
+def prune_run(run: Run, options: PruneOptions, data: Dataset | None = None, tick: Tick = lambda _: None) -> Run:
+    """A run with the pruned network, its readout and boundary brought up to date."""
+    samples, _ = run_samples(run, data)
+    learned = parse_method(run.config.method).network.learns_features
+    pruned = _prune(run.network, samples.x, options, learned, run.analytic is not None, run.learning, tick)
+    network = pruned.network
+    recount(network, samples, [run.network.classes.index(name) for name in task_names(run)[-1]])
+    result = dataclasses.replace(
+        run, network=network, provenance={**run.provenance, "prune": pruned.report}, path=None, statistics=None
+    )
+    if run.analytic is not None:
+        result.statistics = calibrate(network, samples.x, samples.y).statistics
+        assert result.statistics is not None
+        readout = solve(result.statistics, run.analytic, "float32")
+        assert readout.bias is not None
+        network.readout_weight.data = torch.from_numpy(readout.weights)
+        network.readout_bias = torch.from_numpy(readout.bias)
+    pass_boundary(result)
+    return result
+
+
+def _prune(
+    network: TopKNetwork,
+    x: Float32,
+    options: PruneOptions,
+    learned: bool,
+    analytic: bool,
+    learning: LearningOptions,
+    tick: Tick,
+) -> Pruned:
+    criterion, reason = resolve(options.criterion, learned=learned, analytic=analytic)
+    epochs = options.fine_tune_epochs
+    if epochs is None:
+        epochs = 0 if analytic or options.density == 1.0 else FINE_TUNE_EPOCHS
+    pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion))
+    if epochs:
+        fine_tune(pruned.network, network, x, learning, epochs, options.seed, tick)
+    report: dict[str, Any] = {**pruned.report, "reason": reason, "fine_tune_epochs": epochs}
+    return Pruned(pruned.network, report)
+
+
+def recount(network: TopKNetwork, samples: Samples, last_task: list[int]) -> None:
+    """Count activations of the pruned network anew, in place; the last task's are those of its classes."""
+    counted = calibrate(network, samples.x, samples.y, last_task=last_task, statistics=False)
+    for layer, counts in zip(network.topk_layers, counted.layers, strict=True):
+        layer.activation_count = _tensor(counts.activation_count)
+        layer.task_count = _tensor(counts.task_count)
+        layer.class_count = _tensor(counts.class_count)
+    network.class_samples = _tensor(counted.class_samples)
+    network.samples_seen, network.task_samples = len(samples), counted.task_samples
+
+
+def pass_boundary(run: Run) -> None:
+    """End the last task anew, in place: the pruned network becomes the teacher."""
+    distill = run.learning.distill
+    if distill is None:
+        run.selected = run.network.most_frequent()
+    else:
+        run.selected = run.network.most_frequent(distill.n_distill, distill.frequency)
+    run.network.boundary()
+    run.teacher = copy.deepcopy(run.network).frozen_copy()
+
+
+def _tensor(counts: Int64) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(counts))

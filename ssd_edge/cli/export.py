@@ -1,0 +1,103 @@
+"""``ssd-edge export``: calibrate a run and write the ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssd_edge.cli.output import common_options, emit_json, plain
+from ssd_edge.cli.prune import CRITERIA
+from ssd_edge.cli.training_extra import require_torch
+
+EXAMPLE = """\b
+Example:
+  ssd-edge export runs/first --density 0.05 -o model.onnx
+  ssd-edge export runs/first --values int8 --readout analytic --no-learning-state -o small.onnx
+"""
+
+
+@click.command(short_help="Calibrate a run and write the ONNX file.", epilog=EXAMPLE)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--density", type=float, help="Prune to this share of the weights on the way [default: as RUN is].")
+@click.option(
+    "--criterion", type=click.Choice(CRITERIA), default="auto", show_default=True, help="For --density; see prune."
+)
+@click.option(
+    "--values",
+    type=click.Choice(["float32", "float16", "int8"]),
+    default="float16",
+    show_default=True,
+    help="How weights are stored.",
+)
+@click.option(
+    "--readout",
+    type=click.Choice(["gradient", "analytic"]),
+    help="analytic solves a closed-form readout for any run [default: as trained].",
+)
+@click.option(
+    "--learning-state/--no-learning-state", default=True, help="Keep, or leave out, what the device learns with."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="For --density: of random masks.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default="model.onnx", show_default=True, help="File."
+)
+@common_options
+def command(run: Path, out: Path, as_json: bool, learning_state: bool, **options: Any) -> None:
+    """Count and gather over RUN's training data on exactly the weights that ship, and write one ONNX file.
+
+    A model that is at the place already becomes an earlier generation of it: see ssd-edge history.
+    """
+    require_torch("exporting")
+    from ssd_edge.training import Run
+    from ssd_edge_export.export import export_model
+    from ssd_edge_export.writing import check_place
+
+    check_place(out)
+    path = export_model(Run.load(run), out, learning_state=learning_state, **options)
+    report = summary(path)
+    if as_json:
+        emit_json(report)
+    else:
+        print_report(report)
+
+
+def summary(path: Path) -> dict[str, Any]:
+    """What was written, and how it compares with a dense float32 file of the same function."""
+    from ssd_edge_runtime import format as model_format
+
+    described = model_format.describe(path)
+    state = model_format.load(path)
+    dense = len(model_format.to_dense_onnx(state))
+    bare = len(model_format.to_bytes(state, learning_state=False))
+    names = ("classes", "readout", "values", "layers", "file_bytes", "learning_state", "temperature", "digest")
+    pruned = described["provenance"].get("prune")
+    return {
+        "path": str(path),
+        **{name: described[name] for name in names},
+        "inference_bytes": bare,
+        "dense_bytes": dense,
+        "prune": pruned,
+    }
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """A few lines for a person."""
+    pruned = report["prune"]
+    if pruned:
+        reason = f" ({pruned['reason']})" if pruned.get("reason") else ""
+        plain(f"pruned to {100 * pruned['density']:g} % by {pruned['criterion']}{reason}")
+    for layer in report["layers"]:
+        rows, width = layer["shape"]
+        plain(
+            f"{layer['name']}: {width} -> {rows}, k {layer['k']}, {layer['nonzeros']} weights "
+            f"({100 * layer['density']:.2f} %) as {report['values']}, {layer['bytes']} bytes"
+        )
+    ratio = report["dense_bytes"] / report["inference_bytes"]
+    plain(f"{report['readout']} readout over {len(report['classes'])} classes: {', '.join(report['classes'])}")
+    state = report["file_bytes"] - report["inference_bytes"]
+    plain(f"{report['inference_bytes']} bytes for inference, {ratio:.1f} times smaller than dense float32")
+    if report["learning_state"]:
+        plain(f"{state} bytes of learning state")
+    plain(f"wrote {report['path']} ({report['file_bytes']} bytes)")

@@ -1,0 +1,100 @@
+"""``ssd-edge inspect``: layers, sizes, classes, neurons and provenance of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssd_edge.cli.arguments import model_argument
+from ssd_edge.cli.output import common_options, emit_json, plain
+
+EXAMPLE = """\b
+Example:
+  ssd-edge inspect model.onnx
+  ssd-edge inspect model.onnx --json
+"""
+
+
+@click.command(short_help="Layers, sizes, classes, neurons and provenance of a file.", epilog=EXAMPLE)
+@model_argument
+@common_options
+def command(model: Path, as_json: bool) -> None:
+    """Show what MODEL holds and what it will take on a device."""
+    from ssd_edge_export.estimates import estimates
+    from ssd_edge_runtime import format as model_format
+    from ssd_edge_runtime.errors import EdgeModelError
+
+    try:
+        document = model_format.describe(model)
+    except EdgeModelError as error:
+        raise EdgeModelError(f"{model}: {error}") from None
+    document["estimates"] = estimates(document)
+    if as_json:
+        emit_json(document)
+    else:
+        print_document(document)
+
+
+def print_document(document: dict[str, Any]) -> None:
+    """The same for a person."""
+    shape = " x ".join(map(str, document["input_shape"]))
+    plain(f"format {document['format']}, generation {document['generation']}, {size(document['file_bytes'])}")
+    plain(f"digest {document['digest']}")
+    plain(f"input {shape}{', centered' if document['centered'] else ''}")
+    for layer in document["layers"]:
+        print_layer(layer, document["values"])
+    count = len(document["classes"])
+    plain(f"{document['readout']} readout, {count} classes, {size(document['readout_bytes'])}")
+    width = max(map(len, document["classes"]))
+    for name in document["classes"]:
+        plain(f"  {name:<{width}}  {document['class_samples'].get(name, 0):>8} samples")
+    if not document["learning_state"]:
+        plain("no learning state: this file answers but does not learn")
+    print_estimates(document["estimates"])
+    print_provenance(document["provenance"])
+
+
+def print_layer(layer: dict[str, Any], values: str) -> None:
+    """Shape, weights and neurons of one layer."""
+    rows, width = layer["shape"]
+    plain(
+        f"{layer['name']}  {width} -> {rows}, k {layer['k']}, {layer['nonzeros']} weights "
+        f"({100 * layer['density']:.2f} %), {values}, {layer['storage']}, {size(layer['bytes'])}"
+    )
+    neurons = layer["neurons"]
+    if neurons:
+        plain(f"  neurons: {neurons['active']} active, {neurons['reused']} reused, {neurons['free']} free")
+
+
+def print_estimates(estimated: dict[str, Any]) -> None:
+    """What the model takes on a device."""
+    plain(f"in memory about {size(estimated['memory_bytes'])}, on storage up to {size(estimated['flash_bytes'])}")
+    if estimated["solve_bytes"]:
+        plain(
+            f"a solve after learning takes about {size(estimated['solve_bytes'])} and "
+            f"{estimated['solve_flops'] / 1e9:.2g} GFLOP"
+        )
+
+
+def print_provenance(provenance: dict[str, Any]) -> None:
+    """How the file came to be."""
+    for name, value in provenance.items():
+        if isinstance(value, dict):
+            value = ", ".join(
+                f"{key} {entry}" for key, entry in value.items() if not isinstance(entry, list | dict)
+            )
+        if value not in (None, ""):
+            plain(f"{name.replace('_', ' ')}: {value}")
+
+
+def size(count: int) -> str:
+    """``1234567`` as ``1.2 MB``."""
+    if count < 1000:
+        return f"{count} bytes"
+    for unit in ("kB", "MB"):
+        count_in_unit = count / (1e3 if unit == "kB" else 1e6)
+        if count_in_unit < 1000:
+            return f"{count_in_unit:.1f} {unit}"
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,117 @@
+"""``ssd-edge prune``: prune a run to its Top-K-active weights."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssd_edge.cli.output import common_options, emit_json, plain, progress
+from ssd_edge.cli.training_extra import require_torch
+from ssd_edge_runtime.errors import DataError
+
+EXAMPLE = """\b
+Example:
+  ssd-edge prune runs/first --density 0.05 -o runs/first-5
+  ssd-edge prune runs/first --density 0.02 --criterion magnitude --fine-tune-epochs 10 -o runs/first-2
+"""
+CRITERIA = ("auto", "activity", "magnitude", "sampled", "random")
+
+
+@click.command(short_help="Prune a run to its Top-K-active weights.", epilog=EXAMPLE)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--density", type=float, default=0.05, show_default=True, help="Share of the weights to keep.")
+@click.option(
+    "--criterion",
+    type=click.Choice(CRITERIA),
+    default="auto",
+    show_default=True,
+    help="What ranks weights; auto chooses by method and readout and says why.",
+)
+@click.option(
+    "--budget",
+    type=click.Choice(["row", "layer", "global"]),
+    default="row",
+    show_default=True,
+    help="What keeps its share: every row, every layer, or the network.",
+)
+@click.option(
+    "--reserve",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Share of the neurons, the least active, that keep a random sparse row for tasks to come.",
+)
+@click.option("--drop-inactive", is_flag=True, help="Remove neurons that never fire; the shape changes.")
+@click.option(
+    "--fine-tune-epochs",
+    type=int,
+    help="Epochs of distillation from the unpruned network [default: 5 for a trained readout, else 0].",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random masks and of fine-tuning.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Run folder to write [RUN-pruned].")
+@click.option("--force", is_flag=True, help="Replace an existing run folder.")
+@common_options
+def command(run: Path, out: Path | None, force: bool, as_json: bool, **options: Any) -> None:
+    """Prune RUN to its Top-K-active weights and write a run folder again.
+
+    Ranks by activation frequency x |w| x mean |input| while active, by magnitude, or by chance; every row keeps
+    its share and the shape stays unless asked. Needs the data that RUN was trained on.
+    """
+    require_torch("pruning")
+    from ssd_edge.training import Run
+    from ssd_edge_export.options import PruneOptions
+    from ssd_edge_export.pruning import prune_run
+
+    chosen = PruneOptions(**options)
+    folder = out or run.with_name(f"{run.name}-pruned")
+    check_folder(folder, run, force)
+    trained = Run.load(run)
+    with progress("pruning", 0) as advance:
+        pruned = prune_run(trained, chosen, tick=advance)
+    report = {"run": str(folder), **pruned.provenance["prune"], "accuracy": accuracy(trained, pruned)}
+    pruned.metrics = {**pruned.metrics, "prune": report}
+    if folder.exists():
+        shutil.rmtree(folder)
+    pruned.save(folder)
+    if as_json:
+        emit_json(report)
+    else:
+        print_report(report)
+
+
+def check_folder(folder: Path, run: Path, force: bool) -> None:
+    """Refuse to write over the run itself, or over a folder unless ``force``."""
+    if folder.resolve() == run.resolve():
+        raise DataError(f"{folder}: is the run to prune; name another folder with -o")
+    if folder.exists() and not force:
+        raise DataError(f"{folder}: exists already; replace it with --force or name another with -o")
+    if folder.exists() and not (folder / "config.toml").is_file():
+        raise DataError(f"{folder}: is not a run folder, so it is not replaced")
+
+
+def accuracy(before: Any, after: Any) -> dict[str, float]:
+    """Test accuracy over all classes trained, of the run and of the pruned run."""
+    from ssd_edge_export.accuracy import test_accuracy
+
+    return {"before": test_accuracy(before), "after": test_accuracy(after)}
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """One line per layer, the criterion and the accuracy."""
+    reason = f" ({report['reason']})" if report["reason"] else ""
+    plain(f"criterion {report['criterion']}{reason}, budget {report['budget']}")
+    for layer in report["layers"]:
+        rows, width = layer["shape"]
+        text = f"{layer['name']}: {layer['nonzeros']} of {rows} x {width} weights ({100 * layer['density']:.2f} %)"
+        extra = [f"{layer[name]} {what}" for name, what in EXTRAS.items() if layer[name]]
+        plain(", ".join([text, *extra]))
+    if report["fine_tune_epochs"]:
+        plain(f"fine-tuned for {report['fine_tune_epochs']} epochs against the unpruned network")
+    plain(f"test accuracy {report['accuracy']['before']:.4f} before, {report['accuracy']['after']:.4f} after")
+    plain(f"wrote {report['run']}")
+
+
+EXTRAS = {"reserve": "neurons in reserve", "empty_rows": "empty rows", "dropped": "neurons dropped"}

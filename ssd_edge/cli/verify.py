@@ -1,0 +1,48 @@
+"""``ssd-edge verify``: digest, structure, and the same logits from every engine here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ssd_edge.cli.arguments import model_argument
+from ssd_edge.cli.output import common_options, emit_json, fail, plain
+from ssd_edge.cli.training_extra import require_torch
+
+EXAMPLE = """\b
+Example:
+  ssd-edge verify model.onnx
+  ssd-edge verify model.onnx --against runs/first
+"""
+MARKS = {True: "ok", False: "FAILED", None: "-"}
+
+
+@click.command(short_help="Check a file: digest, structure, the same logits from every engine.", epilog=EXAMPLE)
+@model_argument
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Also: that MODEL is what exporting RUN gives.",
+)
+@common_options
+def command(model: Path, against: Path | None, as_json: bool) -> None:
+    """Check MODEL's digest and structure, and that every engine installed here gives the same logits.
+
+    ONNX Runtime rebuilds dense weights in memory while it opens a file. Exit status 2 where a check fails.
+    """
+    if against is not None:
+        require_torch("verifying against a run")
+    from ssd_edge_export.verifying import verify
+
+    report = verify(model, against)
+    if as_json:
+        emit_json(report.as_dict())
+    else:
+        width = max(len(check.check) for check in report.checks)
+        for check in report.checks:
+            plain(f"{MARKS[check.ok]:<6} {check.check:<{width}}  {check.detail}")
+    failed = [check for check in report.checks if check.ok is False]
+    if failed:
+        fail(f"{model}: {failed[0].check}: {failed[0].detail}")
