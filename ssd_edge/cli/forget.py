@@ -56,7 +56,9 @@ def command(
             change.model.unlearn(dataset.x, dataset.names)
             unlearned = len(dataset)
         for name in classes:
-            change.model.forget(name)
+            # A class of which every sample was unlearned has gone by itself.
+            if data is None or name in change.model.classes_:
+                change.model.forget(name)
         saved = change.save()
         if purge:
             storage.purge(change.target, lock_timeout=lock_timeout)

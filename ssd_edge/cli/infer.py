@@ -73,6 +73,6 @@ def answers_for(probabilities: Any, classes: list[str], top: int, reject_below: 
 def as_text(answer: dict[str, Any]) -> str:
     """``Trouser 0.98``, then the other candidates."""
     label = "unknown" if answer["label"] is None else answer["label"]
-    others = [f"{other['label']} {other['confidence']:.2f}" for other in answer.get("top", [])]
-    text = f"{label} {answer['confidence']:.2f}"
+    others = [f"{other['label']} {other['confidence']:.3f}" for other in answer.get("top", [])]
+    text = f"{label} {answer['confidence']:.3f}"
     return f"{text}  ({', '.join(others)})" if others else text

@@ -68,10 +68,15 @@ def emit_json(document: Any) -> None:
     click.echo(NUMBERS.sub(lambda found: f"[{' '.join(found.group()[1:-1].split())}]", text))
 
 
+def on_terminal() -> bool:
+    """Whether a person watches standard error."""
+    return sys.stderr.isatty()
+
+
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """Yield ``advance(n)``; a bar with rate and time left on standard error, only on a terminal."""
-    if not sys.stderr.isatty():
+    if not on_terminal():
         yield lambda n: None
         return
     from rich.console import Console
