@@ -53,9 +53,32 @@ def replace_atomically(path: Path, data: bytes) -> None:
 
     :raises OSError: if the storage fails; before the rename, ``path`` is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = temporary_name(path)
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     write_synced(temporary, data, mode)
+    _move_into_place(temporary, path)
+
+
+def bring_back(path: Path, source: Path) -> None:
+    """Make ``path`` the same file as ``source``, which lies in storage already: as safe, and it needs no room.
+
+    Where the filesystem has no second names for a file, the bytes are copied.
+    """
+    temporary = temporary_name(path)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        replace_atomically(path, source.read_bytes())
+        return
+    _move_into_place(temporary, path)
+
+
+def temporary_name(path: Path) -> Path:
+    """Where this process prepares ``path``: in the same folder, so that a rename suffices."""
+    return path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+
+
+def _move_into_place(temporary: Path, path: Path) -> None:
     try:
         temporary.replace(path)
     except BaseException:

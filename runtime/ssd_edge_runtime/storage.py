@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ssd_edge_runtime import generations
-from ssd_edge_runtime.atomic import remove_leftovers, replace_atomically, sync_folder
+from ssd_edge_runtime.atomic import bring_back, remove_leftovers, replace_atomically, sync_folder
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.generations import Generation, examine, stored_digest, stored_files
 from ssd_edge_runtime.locking import locked
@@ -17,6 +17,8 @@ __all__ = ["KEEP", "Generation", "history", "locked", "next_generation", "purge"
 KEEP = 3
 """Earlier generations kept beside the file."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
+_failed: dict[Path, str] = {}
+"""Digest of the last save of this process that failed: the file may hold it although that was not acknowledged."""
 
 
 def save(
@@ -44,14 +46,17 @@ def save(
     with locked(place, lock_timeout):
         remove_leftovers(place)
         current = place.read_bytes() if place.exists() else None
-        if current == data:
+        again = expected_digest in (None, digest) or _failed.get(place) == digest
+        if current == data and again:
             sync_folder(place.parent)
         else:
             if current is not None:
                 _check_expected(place, current, expected_digest)
                 if keep:
                     _keep_if_room(place, current)
+            _failed[place] = digest
             _replace(place, data)
+        _failed.pop(place, None)
         _prune(place, keep)
     return digest
 
@@ -136,9 +141,8 @@ def rollback(path: str | os.PathLike[str], to: int | None = None, *, lock_timeou
     with locked(place, lock_timeout):
         remove_leftovers(place)
         target = _target(place, to)
-        data = target.path.read_bytes()
         generations.keep(place, place.read_bytes())
-        _replace(place, data)
+        bring_back(place, target.path)
     return examine(place, True, target.number)
 
 

@@ -3,7 +3,8 @@
     pip install atheris
     python tests/ssd_edge_runtime/fuzz_with_atheris.py -max_total_time=1800 CORPUS_FOLDER
 
-The mutations are those of test_format_fuzz.py mixed with libFuzzer's own, and the digest is made to match after each.
+The mutations are those of test_format_fuzz.py mixed with libFuzzer's own; after each, the digest is made to
+match.
 """
 
 from __future__ import annotations

@@ -130,8 +130,15 @@ def test_a_lost_update_is_refused(make_state: MakeState, path: Path) -> None:
 
 def test_saving_again_is_no_new_generation(make_state: MakeState, path: Path) -> None:
     digests = save_several(path, make_state(), 2)
-    storage.save(path, data_of(make_state(), 2), expected_digest=digests[0])
+    for expected in (None, digests[1]):
+        storage.save(path, data_of(make_state(), 2), expected_digest=expected)
     assert numbers(path) == [2, 1]
+
+
+def test_two_that_learned_the_same_do_not_count_as_one(make_state: MakeState, path: Path) -> None:
+    digests = save_several(path, make_state(), 2)
+    with pytest.raises(EdgeModelError, match="changed since it was loaded"):
+        storage.save(path, data_of(make_state(), 2), expected_digest=digests[0])
 
 
 def test_only_model_files_are_saved(path: Path) -> None:
