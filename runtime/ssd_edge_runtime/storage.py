@@ -18,7 +18,7 @@ KEEP = 3
 """Earlier generations kept beside the file."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _failed: dict[Path, str] = {}
-"""Digest of the last save of this process that failed: the file may hold it although that was not acknowledged."""
+"""Digest of this process's last save, if it failed: the file may hold it although nobody was told so."""
 
 
 def save(
@@ -69,7 +69,7 @@ def _check_expected(place: Path, current: bytes, expected: str | None) -> None:
         found = stored_digest(current)
     except EdgeModelError as error:
         found = str(error)
-    if found != expected:
+    if found not in (expected, _failed.get(place)):
         raise EdgeModelError(
             f"{place} changed since it was loaded ({expected[:12]}... then, {found[:12]}... now): save under "
             "another name and merge the two with ssd-edge merge, or load it again"

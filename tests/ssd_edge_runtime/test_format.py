@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssd_edge_runtime import format as model_format
+from ssd_edge_runtime.codecs import matrix_from_flat
 from ssd_edge_runtime.csr import CSRMatrix
 from ssd_edge_runtime.graph import OPERATORS
 from ssd_edge_runtime.state import ModelState
@@ -237,3 +239,18 @@ def test_load_reads_what_was_written(make_state: MakeState, tmp_path: Any) -> No
     path.write_bytes(model_format.to_bytes(state))
     assert_same(model_format.load(path), state)
     assert model_format.describe(path) == model_format.describe(path.read_bytes())
+
+
+def test_reading_never_builds_the_dense_matrix(make_state: MakeState) -> None:
+    rng, shape = np.random.default_rng(0), (10_000, 3072)
+    flat = np.unique(rng.integers(0, shape[0] * shape[1], shape[0] * shape[1] // 50)).astype(np.int32)
+    weights = matrix_from_flat(flat, rng.standard_normal(len(flat)).astype(np.float32), shape)
+    state = make_state(hidden=(10_000,), input_shape=(1,), density=0.0, center=False, values="float16")
+    layer = replace(state.layers[0], weights=weights)
+    data = model_format.to_bytes(replace(state, input_shape=(3072,), layers=[layer]))
+    tracemalloc.start()
+    loaded = model_format.from_bytes(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert loaded.layers[0].weights.nonzeros == len(flat)
+    assert peak < 4 * shape[0] * shape[1] / 6, "the dense matrix has 123 MB"

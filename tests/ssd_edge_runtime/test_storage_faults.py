@@ -101,6 +101,34 @@ def test_each_call_of_a_save_fails_in_turn(make_state: MakeState, path: Path, co
     assert failures > (1 if code == errno.ENOSPC and not for_good else 5)
 
 
+def test_after_a_failure_past_the_rename_a_later_state_can_be_saved(make_state: MakeState, path: Path) -> None:
+    """The folder could not be flushed, so the caller believes that the file is the old one."""
+    real, expected = os.fsync, model_format.digest_of(path.read_bytes())
+    renamed: list[bool] = []
+
+    def fsync(descriptor: int) -> None:
+        if renamed:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    rename = os.replace
+
+    def replace_file(*args: Any, **kwargs: Any) -> None:
+        rename(*args, **kwargs)
+        renamed.append(True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        patch.setattr(os, "replace", replace_file)
+        with pytest.raises(OSError, match="Input/output error"):
+            storage.save(path, data_of(make_state(), 5), expected_digest=expected)
+    assert model_format.load(path).generation == 5
+    storage.save(path, data_of(make_state(), 6), expected_digest=expected)
+    assert [g.number for g in storage.history(path)] == [6, 5, 4, 3]
+    with pytest.raises(EdgeModelError, match="changed since it was loaded"):
+        storage.save(path, data_of(make_state(), 7), expected_digest=expected)
+
+
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
 def test_each_call_of_a_rollback_fails_in_turn(path: Path, code: int) -> None:
     index = 0
