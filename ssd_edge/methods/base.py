@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor
 
-from ssd_edge.model import TopKNetwork
+from ssd_edge.model import TopKNetwork, initial_weight
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.state import ReadoutKind
@@ -53,6 +54,8 @@ class Task:
     """Per hidden layer, the neurons most frequent at that boundary, int64 ascending."""
     seed: int
     """Of the run, for methods that draw samples."""
+    gradients: dict[str, Tensor] = field(default_factory=dict)
+    """The last step's gradients by parameter name, before the clip, where a method ``keeps_before``."""
 
 
 class Method:
@@ -72,12 +75,27 @@ class Method:
     """Trained on all tasks' data together."""
     learns_features: ClassVar[bool] = True
     """Whether gradient steps change W."""
-    dense_gradient: ClassVar[bool] = False
-    """Whether it touches weights of inactive neurons too, so that W needs its whole gradient."""
+    single_pass: ClassVar[bool] = False
+    """Trained in one pass over each task, whatever the number of epochs."""
+    centered: ClassVar[bool | None] = None
+    """Whether inputs are usually centered; None: with the analytic readout."""
+    keeps_before: ClassVar[bool] = False
+    """Whether ``after_batch`` needs all gradients and the parameters as they were."""
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, **options: Any) -> None:
         self.options = self.Options(**options)
+
+    @classmethod
+    def default_k(cls, hidden: int, analytic: bool) -> int:
+        """k of a layer of ``hidden`` neurons where none is given; a plain ReLU layer lets all but one fire."""
+        if not cls.topk:
+            return hidden - 1
+        return min(hidden - 1, max(1, hidden // 10) if analytic else 10)
+
+    def initial_weight(self, hidden: int, width: int, generator: torch.Generator, nonnegative: bool) -> Tensor:
+        """W of a layer before training, float32 (hidden, width), rows of length 1."""
+        return initial_weight(hidden, width, generator, nonnegative=nonnegative)
 
     def before_task(self, task: Task) -> None:
         """Called before a task's first step, and again when a run resumes inside it."""
@@ -86,8 +104,12 @@ class Method:
         """The loss to minimize, from the cross-entropy, or from what the methods before this one made of it."""
         return loss
 
+    def learn(self, batch: Batch, task: Task) -> bool:
+        """An update of its own in place of the gradient step: returns whether there was one."""
+        return False
+
     def after_batch(self, batch: Batch, task: Task, before: Mapping[str, Tensor]) -> None:
-        """Called after a step's update; ``before`` holds the parameters as they were, if ``dense_gradient``."""
+        """Called after a step's update; with ``keeps_before``, ``before`` holds the parameters as they were."""
 
     def after_task(self, task: Task) -> None:
         """Called after a task's last step, before the boundary."""

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge.methods.base import Method
+from ssd_edge.methods.ewc import EWC
 from ssd_edge.methods.finetune import Finetune
+from ssd_edge.methods.flymodel import FlyModel
 from ssd_edge.methods.joint import Joint
+from ssd_edge.methods.lwf import LwF
+from ssd_edge.methods.mas import MAS
 from ssd_edge.methods.random import Random
 from ssd_edge.methods.sdmlp import SDMLP
+from ssd_edge.methods.si import SI
 from ssd_edge.methods.ssd import SSD
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import require
@@ -19,7 +24,9 @@ from ssd_edge_runtime.options import require
 if TYPE_CHECKING:
     from ssd_edge_runtime.state import ReadoutKind
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (SSD, SDMLP, Finetune, Joint, Random)}
+METHODS: dict[str, type[Method]] = {
+    method.name: method for method in (SSD, SDMLP, Finetune, Joint, Random, FlyModel, LwF, EWC, SI, MAS)
+}
 """Every method by name."""
 
 
@@ -50,10 +57,8 @@ class MethodSpec:
         return self.network.readout
 
     def default_k(self, hidden: int, analytic: bool) -> int:
-        """k where none is given; a plain ReLU layer is a Top-K layer that lets all but one neuron fire."""
-        if not self.topk:
-            return hidden - 1
-        return min(hidden - 1, max(1, hidden // 10) if analytic else 10)
+        """k of a layer where none is given."""
+        return self.network.default_k(hidden, analytic)
 
     def create(self, settings: Mapping[str, Mapping[str, Any]]) -> list[Method]:
         """The methods with their options, in the order their losses compose."""

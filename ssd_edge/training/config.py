@@ -144,10 +144,14 @@ class TrainConfig:
             self,
             readout=readout,
             k=self._spread(self.k) if self.k else default_k,
-            center=analytic if self.center is None else self.center,
+            center=self._centered(analytic),
             nonnegative=(self.spec.topk and not analytic) if self.nonnegative is None else self.nonnegative,
             base_tasks=(self.base_tasks or self.last_task) if analytic else None,
         )
+
+    def _centered(self, analytic: bool) -> bool:
+        usual = self.spec.network.centered
+        return (analytic if usual is None else usual) if self.center is None else self.center
 
     def save(self, path: Path) -> None:
         """Write as TOML; values that are None are left out."""

@@ -29,7 +29,7 @@ class Step:
 
     def __post_init__(self) -> None:
         self.learns_features = all(method.learns_features for method in self.methods)
-        self.keeps_before = any(method.dense_gradient for method in self.methods)
+        self.keeps_before = any(method.keeps_before for method in self.methods)
         sparse = self.network.device.type == "cpu" and self.learns_features
         for layer in self.network.topk_layers:
             layer.weight.requires_grad_(self.learns_features)
@@ -41,10 +41,12 @@ class Step:
         loss = functional.cross_entropy(batch.logits, y)
         for method in self.methods:
             loss = method.loss(loss, batch, task)
-        self.clear_gradients()
-        loss.backward()  # type: ignore[no-untyped-call]
         before = self.parameters_before()
-        self.update()
+        if not any(method.learn(batch, task) for method in self.methods):
+            self.clear_gradients()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.update()
+        task.gradients = self.all_gradients() if self.keeps_before else {}
         if self.counting:
             self.network.count(batch.codes, y)
         for layer, z in zip(self.network.topk_layers, batch.codes, strict=True):
@@ -69,6 +71,19 @@ class Step:
         if not self.keeps_before:
             return {}
         return {name: value.detach().clone() for name, value in self.network.named_parameters()}
+
+    def all_gradients(self) -> dict[str, Tensor]:
+        """The step's gradients by parameter name, dense."""
+        gradients = {}
+        for name, value in self.network.named_parameters():
+            if not value.requires_grad:
+                continue
+            rows: RowGradient | None = getattr(value, "row_gradient", None)
+            gradient = torch.zeros_like(value) if value.grad is None else value.grad
+            if value.grad is None and rows is not None:
+                gradient[rows.rows] = rows.values
+            gradients[name] = gradient
+        return gradients
 
     @torch.no_grad()
     def update(self) -> None:

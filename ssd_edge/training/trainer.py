@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,16 +64,8 @@ class Trainer:
         raws = split_raw(self.config, train, test)
         base = self.config.base_tasks or 1
         center = mean_sample(raws[:base]) if self.config.center else None
-        assert self.config.k is not None
-        network = TopKNetwork.create(
-            train.input_shape,
-            self.config.hidden,
-            self.config.k,
-            seed=self.config.seed,
-            nonnegative=bool(self.config.nonnegative),
-            center=center,
-        )
         self.methods = self.config.spec.create(self.config.settings)
+        network = self.first_network(train.input_shape, center)
         self.network = network.to(device)
         self.parts = to_parts(raws, self.network)
         self.sequence = [joined(self.parts)] if self.config.spec.network.all_at_once else self.parts
@@ -84,10 +77,25 @@ class Trainer:
         self.statistics: Statistics | None = None
         self.readout: Readout | None = None
 
+    def first_network(self, input_shape: tuple[int, ...], center: Tensor | None) -> TopKNetwork:
+        """The network before training, its weights drawn from the seed as the method wants them."""
+        assert self.config.k is not None
+        generator = torch.Generator().manual_seed(self.config.seed)
+        widths = pairwise([int(np.prod(input_shape)), *self.config.hidden])
+        first, signed = self.methods[0], not self.config.nonnegative
+        weights = [first.initial_weight(n, d, generator, not signed) for d, n in widths]
+        return TopKNetwork(weights, self.config.k, input_shape, center=center)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over each task."""
+        return 1 if self.config.spec.network.single_pass else self.config.epochs
+
     def set_switch(self) -> None:
-        """s, from its share of the samples presented in the first task."""
-        presented = len(self.sequence[0].train.y) * self.config.epochs
-        share = self.config.switch if self.config.spec.topk else 0.0
+        """s, from its share of the samples presented in the first task; features that do not learn need none."""
+        presented = len(self.sequence[0].train.y) * self.epochs
+        network = self.config.spec.network
+        share = self.config.switch if network.topk and network.learns_features else 0.0
         for layer in self.network.topk_layers:
             layer.switch = share * presented or None
 
@@ -100,13 +108,13 @@ class Trainer:
     @property
     def total_steps(self) -> int:
         """All gradient steps of the run."""
-        return sum(n * self.config.epochs for t, n in enumerate(self.steps_per_epoch) if self.learns_in(t))
+        return sum(n * self.epochs for t, n in enumerate(self.steps_per_epoch) if self.learns_in(t))
 
     @property
     def steps_done(self) -> int:
         """Gradient steps behind the position."""
         at, steps = self.position, self.steps_per_epoch
-        done = sum(steps[t] * self.config.epochs for t in range(at.task) if self.learns_in(t))
+        done = sum(steps[t] * self.epochs for t in range(at.task) if self.learns_in(t))
         inside = at.task < len(steps) and self.learns_in(at.task)
         return done + (at.epoch * steps[at.task] + at.batch if inside else 0)
 
@@ -154,7 +162,7 @@ class Trainer:
         """All gradient steps of one task that are still to do."""
         step = Step(self.network, self.config.learning, self.methods, counting=False)
         size, position = self.config.batch_size, self.position
-        for epoch in range(position.epoch, self.config.epochs):
+        for epoch in range(position.epoch, self.epochs):
             order = torch.split(self.order_of(task, epoch), size)
             for batch in range(position.batch, len(order)):
                 self.network.train()

@@ -1,0 +1,49 @@
+"""LwF: learning without forgetting (Li and Hoiem, ECCV 2016), on one head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ssd_edge.methods.base import Batch, Method, Task
+from ssd_edge.methods.ssd import divergence
+from ssd_edge_runtime.options import require
+
+
+@dataclass(frozen=True)
+class LwFOptions:
+    """As in the paper: weight 1, temperature 2."""
+
+    strength: float = 1.0
+    """lambda_o, the weight of the distillation."""
+    temperature: float = 2.0
+    """T of both softmaxes."""
+
+    def __post_init__(self) -> None:
+        require(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
+        require(self.temperature > 0.0, f"temperature must be positive, got {self.temperature}")
+
+
+class LwF(Method):
+    """``CE + lambda T^2 KL(softmax(logits_teacher / T) || softmax(logits_student / T))`` over old classes.
+
+    On the current task's data alone. The paper writes the cross-entropy, which has the same gradient.
+    """
+
+    name: ClassVar[str] = "lwf"
+    Options: ClassVar[type[LwFOptions]] = LwFOptions
+    options: LwFOptions
+
+    def loss(self, loss: Tensor, batch: Batch, task: Task) -> Tensor:
+        """With the distillation, once there is a teacher."""
+        if task.teacher is None:
+            return loss
+        with torch.no_grad():
+            teacher = task.teacher.readout(task.teacher.codes_of(batch.u)[-1])
+        student = batch.logits[:, : teacher.shape[1]]
+        return loss + self.options.strength * divergence(
+            student, teacher, self.options.temperature, "teacher-student"
+        )
