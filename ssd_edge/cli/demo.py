@@ -89,7 +89,5 @@ def lines_of(summary: dict[str, Any]) -> list[str]:
         speed += f" (ONNX Runtime, dense: {duration(dense)})"
     lines.append(f"{speed}, learn {duration(latency['learn_us'])}.")
     if dense is not None and dense < latency["predict_us"]:
-        lines.append(
-            "A network for 8 x 8 pixels is too small to gain speed from sparsity; from 784 inputs on it does."
-        )
+        lines.append("A network for 8 x 8 pixels is too small to be faster sparse; from 784 inputs on it is.")
     return [*lines, f"Everything took {summary['seconds']:.0f} s; the files are in {summary['out']}."]
