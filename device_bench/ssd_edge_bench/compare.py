@@ -22,7 +22,7 @@ EXAMPLE = '"predict b1 p50 > 1.10x"'
 
 @dataclass(frozen=True)
 class Rule:
-    """``[ENGINE] OPERATION [bN] p50|p90|p99 > LIMITx``: broken where the new figure exceeds limit x the old one."""
+    """``[ENGINE] OPERATION [bN] p50|p90|p99 > LIMITx``: broken where the new figure exceeds limit x the old."""
 
     text: str
     engine: str | None
@@ -109,9 +109,7 @@ def judge(rules: list[Rule], new: dict[str, Any], old: dict[str, Any]) -> list[V
 def _judge(rule: Rule, new: dict[str, Any], old: dict[str, Any]) -> Verdict:
     rows = [find_row(document, rule.operation, rule.batch, rule.engine) for document in (new, old)]
     if rows[0] is None or rows[1] is None:
-        raise OptionError(
-            f"fail-if {rule.text!r}: not measured in both; see --engines, --operations and --batches"
-        )
+        raise OptionError(f"fail-if {rule.text!r}: not measured in both; see --engines, --operations, --batches")
     found = ratio(rows[0]["values_us"], rows[1]["values_us"], rule.percentile)
     return Verdict(rule, found, broken=found.low > rule.limit)
 

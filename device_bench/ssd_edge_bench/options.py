@@ -41,9 +41,8 @@ class BenchOptions:
         require(len(set(self.engines)) == len(self.engines), f"engines names one twice: {', '.join(self.engines)}")
         require(len(self.operations) > 0, "operations must name at least one operation")
         require(len(self.batches) > 0, "batches must name at least one batch size")
-        require(
-            all(1 <= batch <= 4096 for batch in self.batches), f"batches must be 1 to 4096, got {self.batches}"
-        )
+        for batch in self.batches:
+            require(1 <= batch <= 4096, f"batches must be between 1 and 4096, got {batch}")
         cores = os.cpu_count() or 1
         require(1 <= self.threads <= cores, f"threads must be between 1 and {cores} here, got {self.threads}")
         require(1 <= self.processes <= 100, f"processes must be between 1 and 100, got {self.processes}")
