@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from ssd_edge_runtime import __version__
 
 if TYPE_CHECKING:
-    from ssd_edge.training import Run, resume, train
+    from ssd_edge.training import Run, compare, resume, train
 
-__all__ = ["Run", "__version__", "resume", "train"]
+__all__ = ["Run", "__version__", "compare", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the trainer, and with it torch, only when it is asked for: device commands do without."""
-    if name not in ("Run", "resume", "train"):
+    if name not in ("Run", "compare", "resume", "train"):
         raise AttributeError(f"module 'ssd_edge' has no attribute {name!r}")
     from ssd_edge_runtime.errors import MissingExtraError
 

@@ -78,6 +78,7 @@ def training_options(function: Any) -> Any:
         click.option("--batch-size", type=int, help="Samples per step [128]."),
         click.option("--lr", type=float, help="Step size of plain SGD [0.05]."),
         click.option("--clip-norm", type=float, help="Largest gradient norm [1]."),
+        click.option("--readout-init", type=float, help="Bound of a new class's first weights [0.5]."),
         click.option("--switch", type=float, help="GABA switch s, as a share of the first task's samples [0.2]."),
         click.option("--solver", type=choice(["lda", "ridge"]), help="Of the analytic readout [lda]."),
         click.option("--rho", type=float, help="Regulariser of the analytic readout [0.001]."),
@@ -177,7 +178,7 @@ def default_folder(values: dict[str, Any]) -> Path:
 
 
 @contextmanager
-def training_bar() -> Iterator[Callable[[int, int], None]]:
+def training_bar(description: str = "training, steps") -> Iterator[Callable[[int, int], None]]:
     """A progress bar that opens once the number of steps is known."""
     with ExitStack() as stack:
         advance: Callable[[int], None] | None = None
@@ -186,7 +187,7 @@ def training_bar() -> Iterator[Callable[[int, int], None]]:
         def report(done: int, total: int) -> None:
             nonlocal advance, before
             if advance is None:
-                advance = stack.enter_context(progress("training, steps", total))
+                advance = stack.enter_context(progress(description, total))
             advance(done - before)
             before = done
 

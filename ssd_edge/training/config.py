@@ -40,7 +40,7 @@ class TrainConfig:
     until_task: int | None = None
     """Stop after this task; None for all."""
     base_tasks: int | None = None
-    """Analytic readout: W learns on the first so many tasks, then is frozen; None for all that are trained."""
+    """Analytic readout: W learns on the first so many tasks, then is frozen; None: all that are trained."""
     class_order: int | tuple[str, ...] | None = None
     """None by label, an integer shuffles with that seed, or all class names in order."""
     hold_out: float = 0.0
@@ -65,6 +65,8 @@ class TrainConfig:
     """Step size of plain SGD."""
     clip_norm: float = 1.0
     """Largest global gradient norm."""
+    readout_init: float | None = None
+    """Bound of a new class's first weights; None: 0.5 for Top-K networks, else 1 / sqrt(last hidden)."""
     switch: float = 0.2
     """s of the GABA switch, as a share of the samples presented in the first task (its samples x epochs)."""
     solver: Solver = "lda"
@@ -126,8 +128,16 @@ class TrainConfig:
             batch_size=self.batch_size,
             clip_norm=self.clip_norm,
             nonnegative=bool(self.nonnegative),
+            readout_init=self._readout_init,
+            seed=self.seed,
             distill=DistillOptions(**distill) if "ssd" in self.spec.names else None,  # type: ignore[arg-type]
         )
+
+    @property
+    def _readout_init(self) -> float:
+        if self.readout_init is not None:
+            return self.readout_init
+        return 0.5 if self.spec.topk else float(self.hidden[-1] ** -0.5)
 
     @property
     def analytic(self) -> AnalyticOptions | None:
@@ -146,8 +156,12 @@ class TrainConfig:
             k=self._spread(self.k) if self.k else default_k,
             center=self._centered(analytic),
             nonnegative=(self.spec.topk and not analytic) if self.nonnegative is None else self.nonnegative,
-            base_tasks=(self.base_tasks or self.last_task) if analytic else None,
+            base_tasks=(self.base_tasks or self._usual_base()) if analytic else None,
         )
+
+    def _usual_base(self) -> int:
+        """Features that do not learn need only the first task, for its mean."""
+        return self.last_task if self.spec.network.learns_features else 1
 
     def _centered(self, analytic: bool) -> bool:
         usual = self.spec.network.centered

@@ -149,7 +149,7 @@ class Trainer:
     def open_task(self) -> Task:
         """Open the task's classes and tell the methods."""
         part = self.sequence[self.position.task]
-        self.network.add_classes(part.classes)
+        self.network.add_classes(part.classes, self.config.learning)
         number = self.position.task + 1
         task = Task(
             number, part.train.u, part.train.y, self.network, self.teacher, self.selected, self.config.seed

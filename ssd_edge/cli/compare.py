@@ -1,0 +1,68 @@
+"""``ssd-edge compare``: methods x seeds, one table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssd_edge.cli.output import common_options, emit_json, say
+from ssd_edge.cli.train import INTERRUPTED, merged, training_bar, training_options, whole_numbers
+from ssd_edge_runtime.errors import MissingExtraError
+
+
+@click.command()
+@click.argument("data", required=False)
+@click.option("--methods", help="Joined by commas: ssd,ssd+ewc,ssd+analytic. See docs/methods.md.")
+@click.option("--seeds", type=int, help="Runs per method [3].")
+@click.option("--widths", callback=whole_numbers, help="Every method at each of these numbers of neurons.")
+@click.option("--jobs", type=int, help="Processes side by side [one per core; one on a GPU].")
+@training_options
+@click.option("--resume", is_flag=True, help="Keep the runs that are in -o.")
+@click.option("--force", is_flag=True, help="Replace what is in -o.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder [runs/compare-DATA].")
+@common_options
+def command(
+    data: str | None,
+    methods: str | None,
+    config: Path | None,
+    resume: bool,
+    force: bool,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train several methods with several seeds and print one table: mean and standard deviation.
+
+    The closed-form row (random+analytic) and the joint row stand beside them always. Rows that differ in options
+    come from a TOML file with [[row]] tables; docs/methods.md has one for SSD's open choices.
+
+    \b
+    Example:
+      ssd-edge compare digits --methods ssd,sdmlp,ssd+analytic --seeds 3 --epochs 20 --hidden 200
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("comparing") from error
+    from ssd_edge.training import compare
+
+    given = {name: value for name, value in options.items() if value is not None and value not in ((), {})}
+    values = merged(config, data, given)
+    rows = values.pop("row", [])
+    names = methods.split(",") if methods else values.pop("methods", [])
+    folder = out or Path("runs") / f"compare-{Path(str(values['data'])).stem}"
+    place = {"out": folder, "resume": resume, "force": force}
+    try:
+        with training_bar("comparing, runs") as report:
+            result = compare(values.pop("data"), names, rows=rows, report=report, **place, **values)
+    except KeyboardInterrupt:
+        say(f"stopped; finished runs are kept: go on with the same command, --resume and -o {folder}")
+        sys.exit(INTERRUPTED)
+    if as_json:
+        emit_json(result.document)
+    else:
+        click.echo(result.text())
+        say(f"written to {folder}: table.txt, comparison.json, plots, raw figures")
