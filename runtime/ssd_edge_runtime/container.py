@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.graph import IR_VERSION, OPSET
@@ -35,6 +38,21 @@ class Container:
     """Offset of the digest's 64 hexadecimal digits."""
     unknown: int | None = None
     """A field that our files do not have."""
+
+
+def read_file(path: str | PathLike[str]) -> bytes:
+    """The bytes of a regular file no larger than protobuf allows.
+
+    :raises EdgeModelError: for a device or pipe, which may never end, and for a file that is too large.
+    :raises OSError: if the file cannot be read.
+    """
+    place = Path(path)
+    about = place.stat()
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+        raise EdgeModelError(f"{path} is not a regular file")
+    if about.st_size > MAX_FILE:
+        raise EdgeModelError(f"{path} has {about.st_size} bytes, more than protobuf's {MAX_FILE}")
+    return place.read_bytes()
 
 
 def metadata_message(key: str, value: bytes) -> Message:

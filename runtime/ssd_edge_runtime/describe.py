@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ssd_edge_runtime import container
+from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.reading import decode_state, stored_parts
 from ssd_edge_runtime.state import Layer, ModelState
 from ssd_edge_runtime.validation import check_state
@@ -58,10 +58,15 @@ def describe(source: str | PathLike[str] | bytes, *, verify: bool = True) -> dic
 
     :raises EdgeModelError: if it is not a sound file.
     """
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    state = decode_state(data, verify, None)
+    if not isinstance(source, bytes):
+        data = container.read_file(source)
+        try:
+            return describe(data, verify=verify)
+        except EdgeModelError as error:
+            raise EdgeModelError(f"{source}: {error}") from None
+    state = decode_state(source, verify, None)
     check_state(state)
-    manifest, sizes = stored_parts(data)
+    manifest, sizes = stored_parts(source)
     counted = manifest.learning_shape is not None
     layers = [
         describe_layer(layer, shape.storage, sizes, counted, state)
@@ -73,8 +78,8 @@ def describe(source: str | PathLike[str] | bytes, *, verify: bool = True) -> dic
         "input_shape": list(state.input_shape),
         "readout": state.readout.kind,
         "values": state.values_type,
-        "file_bytes": len(data),
-        "digest": container.computed_digest(data, container.split(data)),
+        "file_bytes": len(source),
+        "digest": container.computed_digest(source, container.split(source)),
         "parent": state.parent,
         "generation": state.generation,
         "layers": layers,

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 
 from ssd_edge_runtime import container
 from ssd_edge_runtime.codecs import round_matrix, round_values
-from ssd_edge_runtime.container import FORMAT
+from ssd_edge_runtime.container import FORMAT, read_file
 from ssd_edge_runtime.describe import describe
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.reading import decode_state
@@ -25,6 +24,7 @@ __all__ = [
     "digest_of",
     "from_bytes",
     "load",
+    "read_file",
     "round_state",
     "round_values",
     "to_bytes",
@@ -59,19 +59,11 @@ def load(path: str | PathLike[str], *, verify: bool = True, memory_limit: int | 
 
     :raises OSError: if the file cannot be read.
     """
+    data = read_file(path)
     try:
-        return from_bytes(read_file(path), verify=verify, memory_limit=memory_limit)
+        return from_bytes(data, verify=verify, memory_limit=memory_limit)
     except EdgeModelError as error:
         raise EdgeModelError(f"{path}: {error}") from None
-
-
-def read_file(path: str | PathLike[str]) -> bytes:
-    """The bytes of a file no larger than protobuf allows."""
-    with Path(path).open("rb") as file:
-        data = file.read(container.MAX_FILE + 1)
-    if len(data) > container.MAX_FILE:
-        raise EdgeModelError(f"the file is larger than protobuf's {container.MAX_FILE} bytes")
-    return data
 
 
 def digest_of(data: bytes) -> str:

@@ -66,7 +66,7 @@ def stored_digest(data: bytes) -> str:
 
 def examine(path: Path, current: bool, number: int) -> Generation:
     """Read a generation, check its digest and manifest; ``number`` stands in where these cannot be read."""
-    data, time = path.read_bytes(), path.stat().st_mtime
+    data, time = container.read_file(path), path.stat().st_mtime
     try:
         parts = container.split(data)
         container.check_ours(parts)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ssd_edge_runtime import generations
 from ssd_edge_runtime.atomic import bring_back, remove_leftovers, replace_atomically, sync_folder
+from ssd_edge_runtime.container import read_file
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.generations import Generation, examine, stored_digest, stored_files
 from ssd_edge_runtime.locking import locked
@@ -45,7 +46,7 @@ def save(
     digest, place = stored_digest(data), Path(path).resolve()
     with locked(place, lock_timeout):
         remove_leftovers(place)
-        current = place.read_bytes() if place.exists() else None
+        current = read_file(place) if place.exists() else None
         again = expected_digest in (None, digest) or _failed.get(place) == digest
         if current == data and again:
             sync_folder(place.parent)
@@ -141,7 +142,7 @@ def rollback(path: str | os.PathLike[str], to: int | None = None, *, lock_timeou
     with locked(place, lock_timeout):
         remove_leftovers(place)
         target = _target(place, to)
-        generations.keep(place, place.read_bytes())
+        generations.keep(place, read_file(place))
         bring_back(place, target.path)
     return examine(place, True, target.number)
 

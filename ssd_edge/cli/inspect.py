@@ -24,12 +24,8 @@ def command(model: Path, as_json: bool) -> None:
     """Show what MODEL holds and what it will take on a device."""
     from ssd_edge_export.estimates import estimates
     from ssd_edge_runtime import format as model_format
-    from ssd_edge_runtime.errors import EdgeModelError
 
-    try:
-        document = model_format.describe(model)
-    except EdgeModelError as error:
-        raise EdgeModelError(f"{model}: {error}") from None
+    document = model_format.describe(model)
     document["estimates"] = estimates(document)
     if as_json:
         emit_json(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -287,8 +288,25 @@ def test_load_names_the_file(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(EdgeModelError, match=r"broken\.onnx: not an ONNX model"):
         model_format.load(path)
+    with pytest.raises(EdgeModelError, match=r"broken\.onnx: not an ONNX model"):
+        model_format.describe(path)
     with pytest.raises(FileNotFoundError):
         model_format.load(tmp_path / "missing.onnx")
+    with pytest.raises(IsADirectoryError):
+        model_format.load(tmp_path)
+
+
+def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(EdgeModelError, match=r"(pipe|/dev/zero) is not a regular file"):
+            model_format.load(path)
+    large = tmp_path / "large.onnx"
+    with large.open("wb") as file:
+        file.truncate(1 << 31)
+    with pytest.raises(EdgeModelError, match=r"large.onnx has 2147483648 bytes, more than protobuf's 2147483647"):
+        model_format.load(large)
 
 
 def broken(**changes: Any) -> Callable[[ModelState], ModelState]:

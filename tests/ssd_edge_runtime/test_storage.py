@@ -147,6 +147,20 @@ def test_only_model_files_are_saved(path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_path_that_is_no_file_is_not_read(make_state: MakeState, path: Path) -> None:
+    data = data_of(make_state(), 1)
+    os.mkfifo(path)
+    actions: list[Callable[[], Any]] = [
+        lambda: storage.save(path, data),
+        lambda: storage.history(path),
+        lambda: storage.rollback(path),
+        lambda: storage.next_generation(path),
+    ]
+    for action in actions:
+        with pytest.raises(EdgeModelError, match=r"model\.onnx is not a regular file"):
+            action()
+
+
 def test_a_file_that_is_no_model_is_replaced_only_unasked(make_state: MakeState, path: Path) -> None:
     path.write_bytes(b"notes")
     storage.save(path, data_of(make_state(), 1))
