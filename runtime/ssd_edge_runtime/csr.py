@@ -54,15 +54,27 @@ class CSRMatrix:
         dense[self.row_of_entry(), self.columns] = self.values
         return dense
 
-    def matvec(self, x: Float32) -> Float32:
-        """``W x`` for one sample, float32 (columns,) -> (rows,). Unchecked: ``x`` must be contiguous float32."""
-        out = np.zeros(self.shape[0], np.float32)
+    def matvec(self, x: Float32, out: Float32 | None = None) -> Float32:
+        """``W x`` for one sample, float32 (columns,) -> (rows,). Unchecked: ``x`` must be contiguous float32.
+
+        ``out``: contiguous float32 (rows,) to write into and return.
+        """
+        if out is None:
+            out = np.zeros(self.shape[0], np.float32)
+        else:
+            out.fill(0.0)
         _sparsetools.csr_matvec(*self.shape, self.indptr, self.columns, self.values, x, out)
         return out
 
-    def matmat(self, x: Float32) -> Float32:
-        """``W X`` for a block of samples in columns, float32 (columns, N) -> (rows, N). Unchecked like matvec."""
-        out = np.zeros((self.shape[0], x.shape[1]), np.float32)
+    def matmat(self, x: Float32, out: Float32 | None = None) -> Float32:
+        """``W X`` for a block of samples in columns, float32 (columns, N) -> (rows, N). Unchecked like matvec.
+
+        ``out``: contiguous float32 (rows, N) to write into and return.
+        """
+        if out is None:
+            out = np.zeros((self.shape[0], x.shape[1]), np.float32)
+        else:
+            out.fill(0.0)
         _sparsetools.csr_matvecs(
             *self.shape, x.shape[1], self.indptr, self.columns, self.values, x.ravel(), out.ravel()
         )

@@ -1,7 +1,11 @@
-"""The forward pass on compressed rows: preprocess, Top-K layers, codes. Cost follows the non-zeros."""
+"""The forward pass on compressed rows: preprocess, Top-K layers, codes. Cost follows the non-zeros.
+
+Samples stand in columns throughout, the layout in which a product with compressed rows is fast.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,51 +14,61 @@ import numpy as np
 from ssd_edge_runtime.csr import CSRMatrix, Float32
 from ssd_edge_runtime.state import Layer
 from ssd_edge_runtime.topk import Codes, top_k
-
-
-def preprocess(x: Float32, center: Float32 | None, epsilon: float) -> Float32:
-    """``u = (x - center) / max(||x - center||, epsilon)`` per sample, float32 (N, d) -> (N, d), a new array."""
-    u = x - center if center is not None else x
-    with np.errstate(over="ignore"):
-        norm = np.sqrt(np.einsum("nd,nd->n", u, u))
-    if not np.isfinite(norm).all():
-        norm = np.linalg.norm(u.astype(np.float64), axis=1)
-    scale = 1.0 / np.maximum(norm, epsilon)
-    scaled: Float32 = u * scale[:, None].astype(np.float32)
-    return scaled
+from ssd_edge_runtime.workspace import workspace
 
 
 @dataclass(eq=False)
 class LayerPass:
-    """What one layer saw and did with N samples."""
+    """What one layer saw and did with N samples; work arrays, good until this thread's next forward pass."""
 
     u: Float32
-    """Its input, (N, d)."""
-    transposed: Float32
-    """The same as contiguous (d, N); unused and equal to ``u`` for a single sample."""
+    """Its input, contiguous (d, N)."""
     h: Float32
-    """``W u``, contiguous (N, n)."""
+    """``W u``, contiguous (n, N)."""
     codes: Codes
-    """``z``, (N, n)."""
+    """``z``, N samples over n neurons; not a work array."""
+
+
+def preprocess(x: Float32, center: Float32 | None, epsilon: float) -> Float32:
+    """``u = (x - center) / max(||x - center||, epsilon)`` per sample: float32 (N, d) -> contiguous (d, N).
+
+    The result is a work array, good until this thread's next call.
+    """
+    samples, width = x.shape
+    if samples == 1:
+        u = x[0] if center is None else x[0] - center
+        with np.errstate(over="ignore"):
+            square = float(u.dot(u))
+        norm = math.sqrt(square) if math.isfinite(square) else float(np.linalg.norm(u.astype(np.float64)))
+        one: Float32 = u * np.float32(1.0 / max(norm, epsilon))
+        return one.reshape(-1, 1)
+    if center is not None:
+        x = np.subtract(x, center, out=workspace.array("centered", x.shape))
+    squares = np.einsum("nd,nd->n", x, x, dtype=np.float32)
+    if not np.isfinite(squares).all():
+        squares = np.einsum("nd,nd->n", x, x, dtype=np.float64)
+    scale = (1.0 / np.maximum(np.sqrt(squares), epsilon)).astype(np.float32)
+    scaled: Float32 = np.multiply(x.T, scale, out=workspace.array("u", (width, samples)))
+    return scaled
 
 
 def forward(layers: Sequence[Layer], u: Float32) -> list[LayerPass]:
-    """Every layer in turn for preprocessed ``u`` float32 (N, d); each reads the codes of the one before."""
+    """Every layer in turn for preprocessed ``u`` float32 (d, N); each reads the codes of the one before."""
     passes: list[LayerPass] = []
     for layer in layers:
         if passes:
-            u = passes[-1].codes.to_dense()
-        transposed = u if len(u) == 1 else np.ascontiguousarray(u.T)
-        h = hidden(layer.weights, u, transposed)
-        passes.append(LayerPass(u, transposed, h, top_k(h, layer.k)))
+            u = passes[-1].codes.to_columns()
+        h = workspace.array(layer.name, (layer.weights.shape[0], u.shape[1]))
+        hidden(layer.weights, u, h)
+        passes.append(LayerPass(u, h, top_k(h, layer.k)))
     return passes
 
 
-def hidden(weights: CSRMatrix, u: Float32, transposed: Float32) -> Float32:
-    """``h = W u`` per sample, contiguous float32 (N, n)."""
-    if len(u) == 1:
-        return weights.matvec(u[0])[None]
-    return np.ascontiguousarray(weights.matmat(transposed).T)
+def hidden(weights: CSRMatrix, u: Float32, out: Float32 | None = None) -> Float32:
+    """``h = W u``, contiguous float32 (d, N) -> (n, N)."""
+    if u.shape[1] > 1:
+        return weights.matmat(u, out)
+    return weights.matvec(u.ravel(), None if out is None else out.ravel()).reshape(-1, 1)
 
 
 def softmax(logits: Float32, temperature: float = 1.0) -> Float32:

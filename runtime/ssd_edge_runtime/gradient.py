@@ -38,7 +38,7 @@ def step(
 ) -> list[Rows]:
     """Learn one batch in place and count it; returns the rows of each layer that changed.
 
-    ``u`` preprocessed float32 (N, d); ``labels`` class indices (N,). ``state`` must be the caller's own, with
+    ``u`` preprocessed float32 (d, N); ``labels`` class indices (N,). ``state`` must be the caller's own, with
     ``readout.weights`` and each ``class_count`` transposed views of contiguous (n, classes) arrays. Mean
     cross-entropy; with a teacher, ``alpha CE + (1 - alpha) [lambda sum L_hidden + (1 - lambda) L_logits]``; global
     norm clip, SGD, clamp, and L2 normalization of the rows that changed.
@@ -85,17 +85,16 @@ def teacher_forward(
     """Run the teacher on the student's batch; of its first layer only the changed rows are computed."""
     outputs, codes, same = [], passes[0].codes, True
     for number, (layer, own) in enumerate(zip(state.layers, passes, strict=True)):
-        u, transposed, h = own.u, own.transposed, own.h
+        u, h = own.u, own.h
         if not same:
-            u = codes.to_dense()
-            transposed = u if len(u) == 1 else np.ascontiguousarray(u.T)
-            h = hidden(layer.weights, u, transposed)
-        old = teacher.hidden(number, h, u, transposed)
+            u = codes.to_columns()
+            h = hidden(layer.weights, u)
+        old = teacher.hidden(number, h, u)
         same = same and old is own.h
         codes = own.codes if same else top_k(old, layer.k)
         chosen = teacher.selected[number]
         before = options.hidden_stage == "before"
-        outputs.append(np.maximum(old[:, chosen], 0.0) if before else dense_part(codes, chosen))
+        outputs.append(np.maximum(old[chosen].T, 0.0) if before else dense_part(codes, chosen))
     return Taught(outputs, teacher.selected, teacher.read_out(codes, state.readout.weights.T))
 
 
@@ -151,7 +150,7 @@ def _hidden_gradients(
         gradients.insert(0, weight_gradient(layer.weights, index, own.u, pairs, touched))
         if number:
             below = passes[number - 1].codes
-            by_input = _input_gradient(index.extract(layer.weights, touched.rows), pairs, touched, len(own.u))
+            by_input = _input_gradient(index.extract(layer.weights, touched.rows), pairs, touched, own.u.shape[1])
             by_codes = by_input[below.neurons, below.samples()]
     return changed, gradients
 
@@ -162,7 +161,7 @@ def _with_distillation(
     """Add the gradient of L_hidden; "after", it reaches active neurons only, "before", all that fire."""
     weight = np.float32((1.0 - options.alpha) * options.lambda_hidden)
     if options.hidden_stage == "before":
-        a = np.maximum(own.h[:, chosen], 0.0)
+        a = np.maximum(own.h[chosen].T, 0.0)
         gradient = weight * kl_gradient(a, target, options.temperature, options.kl)
         samples, at = np.nonzero(a > 0.0)
         return Pairs(
@@ -191,12 +190,12 @@ def _readout_gradient(codes: Codes, touched: Touched, by_logits: Float32) -> Flo
 
 
 def weight_gradient(weights: CSRMatrix, index: RowIndex, u: Float32, pairs: Pairs, touched: Touched) -> Float32:
-    """``sum of value * u[sample]`` on the support of the touched rows, flat float32, row after row."""
-    if len(u) == 1 and len(pairs.neurons) == len(touched.rows):
+    """``sum of value * u[:, sample]`` on the support of the touched rows, flat float32, row after row."""
+    if u.shape[1] == 1 and len(pairs.neurons) == len(touched.rows):
         values = np.empty(len(touched.rows), np.float32)
         values[touched.local] = pairs.values
         columns = index.take(weights.columns, touched.rows)
-        inputs: Float32 = u[0, columns]
+        inputs: Float32 = u.ravel()[columns]
         inputs *= np.repeat(values, index.lengths[touched.rows])
         return inputs
     if index.uniform is not None:
@@ -209,7 +208,7 @@ def _uniform_gradient(weights: CSRMatrix, length: int, u: Float32, pairs: Pairs,
     pointers = np.zeros(len(touched.rows) + 1, np.int32)
     np.cumsum(np.bincount(touched.local, minlength=len(touched.rows)), out=pointers[1:])
     at = weights.columns.reshape(-1, length)[pairs.neurons[order]]
-    inputs = u.ravel().take(at + (pairs.samples[order].astype(np.int64) * u.shape[1])[:, None])
+    inputs = u.ravel().take(at * np.int64(u.shape[1]) + pairs.samples[order][:, None])
     out = np.zeros((len(touched.rows), length), np.float32)
     here = np.arange(len(order), dtype=np.int32)
     _sparsetools.csr_matvecs(
@@ -226,7 +225,7 @@ def _ragged_gradient(weights: CSRMatrix, index: RowIndex, u: Float32, pairs: Pai
     starts = pointers[:-1].astype(np.int64)[touched.local]
     position = np.arange(total) + np.repeat(starts - ends + lengths, lengths)
     columns = index.take(weights.columns, touched.rows)[position]
-    inputs = u.ravel().take(columns + np.repeat(pairs.samples.astype(np.int64) * u.shape[1], lengths))
+    inputs = u.ravel().take(columns * np.int64(u.shape[1]) + np.repeat(pairs.samples, lengths))
     inputs *= np.repeat(pairs.values, lengths)
     return np.bincount(position, inputs, minlength=int(pointers[-1])).astype(np.float32)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -62,6 +61,7 @@ class EdgeModel:
         self._start(state)
 
     def _start(self, state: ModelState) -> None:
+        self._input_shape, self._input_width = state.input_shape, state.input_width
         self._published = Snapshot(state)
         self._published.lent = True
         self._analytic = AnalyticLearner(self._published) if state.readout.kind == "analytic" else None
@@ -111,20 +111,14 @@ class EdgeModel:
         return float(np.mean([answer == name for answer, name in zip(answers.tolist(), names, strict=True)]))
 
     def _answers(self, x: Any) -> tuple[ModelState, Float32]:
-        state = self._published.state
-        samples = as_samples(x, state.input_shape, state.input_width)
+        samples = as_samples(x, self._input_shape, self._input_width)
         if self._analytic is not None and self._analytic.stale:
             self._refresh()
-        with self._reading() as snapshot:
-            return snapshot.state, snapshot.logits(samples, self._engine, self._threads)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Snapshot]:
         with self._gate:
             snapshot = self._published
             snapshot.readers += 1
         try:
-            yield snapshot
+            return snapshot.state, snapshot.logits(samples, self._engine, self._threads)
         finally:
             with self._gate:
                 snapshot.readers -= 1
@@ -137,8 +131,7 @@ class EdgeModel:
         With the gradient readout a new class also opens a task boundary, before it is learned.
         """
         with self._learning:
-            state = self._live
-            samples = as_samples(x, state.input_shape, state.input_width)
+            samples = as_samples(x, self._input_shape, self._input_width)
             names = as_names(y, len(samples))
             if self._analytic is not None:
                 self._analytic.learn(samples, names)
@@ -151,8 +144,7 @@ class EdgeModel:
     def unlearn(self, x: Any, y: Any) -> EdgeModel:
         """Take samples out of an analytic readout, exactly as if they had never been learned."""
         with self._learning:
-            state = self._live
-            samples = as_samples(x, state.input_shape, state.input_width)
+            samples = as_samples(x, self._input_shape, self._input_width)
             names = as_names(y, len(samples))
             if self._analytic is None:
                 raise EdgeModelError("unlearn needs the analytic readout; a gradient readout can forget a class")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ def as_samples(x: Any, input_shape: tuple[int, ...], width: int) -> Float32:
     ``__array__``. uint8 is divided by 255. Raises :class:`EdgeModelError` for another shape or dtype, for no
     samples, and for NaN or infinity.
     """
+    if type(x) is np.ndarray and x.dtype == np.float32 and x.ndim == 2 and x.shape[1] == width and len(x):
+        samples = np.ascontiguousarray(x)
+        _require_finite(samples)
+        return samples
     array = _as_array(x, "samples")
     kind = array.dtype.kind
     if kind not in "fiub":
@@ -76,7 +81,7 @@ def _require_finite(samples: Float32) -> None:
     # One dot product is the cheap test: it is finite unless a value is not, or the sum overflows.
     with np.errstate(over="ignore", invalid="ignore"):
         total = flat.dot(flat)
-    if not np.isfinite(total):
+    if not math.isfinite(total):
         bad = np.flatnonzero(~np.isfinite(samples).all(axis=1))
         if len(bad):
             raise EdgeModelError(f"sample {bad[0]} holds NaN or infinity")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.csr import CSRMatrix, Float32
 from ssd_edge_runtime.engine import CSREngine, Engine, OnnxEngine, choose
+from ssd_edge_runtime.readout import initial_rows
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 
@@ -81,7 +82,7 @@ def _by_neuron(matrix: NDArray[Any]) -> NDArray[Any]:
 
 
 def add_classes(state: ModelState, names: list[str]) -> None:
-    """Append classes to a writable state; their rows start at zero."""
+    """Append classes to a writable state; under the gradient readout their rows are drawn, else zero."""
     if not names:
         return
     new = len(names)
@@ -92,7 +93,10 @@ def add_classes(state: ModelState, names: list[str]) -> None:
     bias = state.readout.bias
     if bias is not None:
         bias = np.append(bias, np.zeros(new, np.float32))
-    state.readout = Readout(state.readout.kind, _widen(state.readout.weights, new), bias)
+    weights = _widen(state.readout.weights, new)
+    if state.readout.kind == "gradient" and state.learning is not None:
+        weights[-new:] = initial_rows(len(weights) - new, new, weights.shape[1], state.learning)
+    state.readout = Readout(state.readout.kind, weights, bias)
 
 
 def _widen(matrix: NDArray[Any], new: int) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from scipy.sparse import _sparsetools
 
 from ssd_edge_runtime.counting import Rows
 from ssd_edge_runtime.csr import CSRMatrix, Float32, Int32
+from ssd_edge_runtime.forward import hidden
 from ssd_edge_runtime.options import DistillOptions
 from ssd_edge_runtime.rows import RowIndex
 from ssd_edge_runtime.state import Layer, ModelState, Teacher
@@ -155,16 +156,13 @@ class LiveTeacher:
         self._slot[self._columns.view[size[-1] :]] = -1
         self._columns.size = self._readout.size = size[-1]
 
-    def hidden(self, layer: int, h: Float32, u: Float32, transposed: Float32) -> Float32:
-        """The teacher's ``h`` on input ``u`` (N, d), from the student's ``h`` (N, n) on the same input."""
+    def hidden(self, layer: int, h: Float32, u: Float32) -> Float32:
+        """The teacher's ``h`` (n, N) on input ``u`` (d, N), from the student's on the same input."""
         old = self._old[layer]
         if not old.rows.size:
             return h
         h = h.copy()
-        if len(u) == 1:
-            h[0, old.rows] = old.matrix().matvec(u[0])
-        else:
-            h[:, old.rows] = old.matrix().matmat(transposed).T
+        h[old.rows] = hidden(old.matrix(), u)
         return h
 
     def read_out(self, codes: Codes, transposed: Float32) -> Float32:

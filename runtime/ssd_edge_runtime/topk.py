@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import _sparsetools
 
 from ssd_edge_runtime.csr import Float32, Int32
+from ssd_edge_runtime.workspace import workspace
+
+GROUPS = 4
+"""Groups of neurons per k + 1 in the screen: more make the bound tighter and the screen dearer."""
+SCREEN = 40
+"""Layers with at least so many neurons per k + 1 are screened; below that partitioning whole rows is faster."""
 
 
 @dataclass(eq=False)
@@ -25,13 +32,20 @@ class Codes:
     @classmethod
     def from_dense(cls, dense: Float32) -> Codes:
         """Codes from a float32 (N, n) array; entries that are not positive are dropped."""
-        return _gather(np.ascontiguousarray(dense, np.float32), np.zeros(len(dense), np.float32))
+        dense = np.ascontiguousarray(dense, np.float32)
+        return _gather(dense, np.zeros(len(dense), np.float32))
 
     def to_dense(self) -> Float32:
         """The float32 (N, n) array."""
         dense = np.zeros(self.shape, np.float32)
         dense[self.samples(), self.neurons] = self.values
         return dense
+
+    def to_columns(self) -> Float32:
+        """The contiguous float32 (n, N) array, one sample a column."""
+        columns = np.zeros(self.shape[::-1], np.float32)
+        columns[self.neurons, self.samples()] = self.values
+        return columns
 
     def samples(self) -> Int32:
         """Sample number of every pair, int32 (pairs)."""
@@ -53,25 +67,79 @@ class Codes:
 
 
 def top_k(h: Float32, k: int) -> Codes:
-    """``z = relu(a - I)``, ``a = relu(h)``, ``I`` the (k+1)-th largest of ``a``, for each row of ``h``.
+    """``z = relu(a - I)``, ``a = relu(h)``, ``I`` the (k+1)-th largest of ``a``, for each column of ``h``.
 
-    ``h`` float32 (N, n), contiguous, 1 <= k < n. Ties at the threshold are all inactive.
+    ``h`` float32 (n, N), contiguous, one sample a column, 1 <= k < n. Ties at the threshold are all inactive.
     """
-    return _gather(h, thresholds(h, k))
+    neurons, samples = h.shape
+    if samples == 1:
+        return _top_k_of_one(h[:, 0], k)
+    if neurons >= SCREEN * (k + 1):
+        return _top_k_screened(h, k)
+    rows = workspace.array("top_k.rows", (samples, neurons))
+    np.copyto(rows, h.T)
+    return _gather(rows, thresholds(rows, k))
 
 
-def thresholds(h: Float32, k: int) -> Float32:
-    """``I`` per sample, float32 (N,): the (k+1)-th largest of ``relu(h)``."""
-    place = h.shape[1] - k - 1
-    return np.maximum(np.partition(h, place, axis=1)[:, place], np.float32(0.0))
+def thresholds(rows: Float32, k: int) -> Float32:
+    """``I`` per sample, float32 (N,): the (k+1)-th largest of ``relu`` of each of ``rows`` (N, n)."""
+    place = rows.shape[1] - k - 1
+    scratch = workspace.array("top_k.scratch", rows.shape)
+    np.copyto(scratch, rows)
+    scratch.partition(place, axis=1)
+    found: Float32 = np.maximum(scratch[:, place], np.float32(0.0))
+    return found
+
+
+def _top_k_of_one(h: Float32, k: int) -> Codes:
+    place = len(h) - k - 1
+    threshold = max(np.partition(h, place)[place], np.float32(0.0))
+    neurons = (h > threshold).nonzero()[0]
+    indptr = np.array([0, len(neurons)], np.int32)
+    return Codes(indptr, neurons.astype(np.int32), h[neurons] - threshold, (1, len(h)))
+
+
+def _top_k_screened(h: Float32, k: int) -> Codes:
+    """Screen with a bound first: the (k+1)-th largest of the maxima of disjoint groups is at most ``I``."""
+    neurons, samples = h.shape
+    groups = GROUPS * (k + 1)
+    depth = neurons // groups
+    flat, main = h.ravel(), depth * groups * samples
+    maxima = flat[:main].reshape(depth, groups * samples).max(axis=0).reshape(groups, samples)
+    maxima.partition(groups - k - 1, axis=0)
+    below = np.nextafter(maxima[groups - k - 1], np.float32(-np.inf))
+    np.maximum(below, np.float32(0.0), out=below)
+    tiled = np.tile(below, groups)
+    mask = workspace.array("top_k.mask", (len(flat),), np.bool_)
+    np.greater(flat[:main].reshape(depth, -1), tiled, out=mask[:main].reshape(depth, -1))
+    np.greater(flat[main:], tiled[: len(flat) - main], out=mask[main:])
+    place = mask.nonzero()[0]
+    return _exact(h.shape, place, flat[place], k)
+
+
+def _exact(shape: tuple[int, int], place: NDArray[np.intp], values: Float32, k: int) -> Codes:
+    """The Top-K among candidates, entries of ``h`` at flat places that hold each sample's k + 1 largest."""
+    neurons, samples = shape
+    neuron, sample = np.divmod(place, samples)
+    order = np.argsort(sample, kind="stable")
+    sample, neuron, values = sample[order], neuron[order], values[order]
+    counts = np.bincount(sample, minlength=samples)
+    width = max(int(counts.max()), k + 1)
+    padded = np.zeros((samples, width), np.float32)
+    padded[sample, np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)] = values
+    padded.partition(width - k - 1, axis=1)
+    z = values - padded[sample, width - k - 1]
+    keep = (z > 0.0).nonzero()[0]
+    indptr = np.zeros(samples + 1, np.int32)
+    np.cumsum(np.bincount(sample[keep], minlength=samples), out=indptr[1:])
+    return Codes(indptr, neuron[keep].astype(np.int32), z[keep], (samples, neurons))
 
 
 def _gather(h: Float32, threshold: Float32) -> Codes:
     samples, neurons = h.shape
-    flat = np.flatnonzero(h > threshold[:, None])
-    if samples == 1:
-        indptr = np.array([0, len(flat)], np.int32)
-        return Codes(indptr, flat.astype(np.int32), h[0, flat] - threshold[0], h.shape)
+    mask = workspace.array("top_k.mask", h.shape, np.bool_)
+    np.greater(h, threshold[:, None], out=mask)
+    flat = mask.ravel().nonzero()[0]
     rows = flat // neurons
     indptr = np.zeros(samples + 1, np.int32)
     np.cumsum(np.bincount(rows, minlength=samples), out=indptr[1:])

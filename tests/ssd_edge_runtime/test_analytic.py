@@ -15,7 +15,12 @@ from ssd_edge_runtime.topk import Codes, top_k
 
 def codes_of(seed: int, count: int, n: int, k: int) -> np.ndarray:
     h = np.random.default_rng(seed).standard_normal((count, n)).astype(np.float32)
-    return top_k(h, k).to_dense()
+    return top_k(np.ascontiguousarray(h.T), k).to_dense()
+
+
+def noisy_codes(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    h = points + rng.standard_normal(points.shape).astype(np.float32)
+    return top_k(np.ascontiguousarray(h.T), 20).to_dense()
 
 
 def full(gram: np.ndarray, n: int) -> np.ndarray:
@@ -77,9 +82,9 @@ def test_lda_answers_a_class_shown_ten_times_beside_thousands() -> None:
     rng = np.random.default_rng(0)
     centers = rng.standard_normal((3, 60)).astype(np.float32)
     y = np.r_[np.arange(4000) % 2, np.full(10, 2)]
-    z = top_k(centers[y] + rng.standard_normal((len(y), 60)).astype(np.float32), 20).to_dense()
+    z = noisy_codes(centers[y], rng)
     statistics = analytic.gather(z, y, 3)
-    test = top_k(centers[2] + rng.standard_normal((200, 60)).astype(np.float32), 20).to_dense()
+    test = noisy_codes(np.repeat(centers[2:], 200, axis=0), rng)
     recalls = {}
     for solver in ("lda", "ridge"):
         weights, bias = analytic.solve(statistics, AnalyticOptions(solver))

@@ -122,14 +122,14 @@ def test_without_onnxruntime_csr_works_and_asking_for_it_says_how_to_get_it(
     ties=st.booleans(),
 )
 def test_top_k_is_its_definition(seed: int, samples_: int, n: int, data: st.DataObject, ties: bool) -> None:
-    k = data.draw(st.integers(1, n - 1))
+    k = data.draw(st.one_of(st.integers(1, min(4, n - 1)), st.integers(1, n - 1)))
     h = np.random.default_rng(seed).standard_normal((samples_, n)).astype(np.float32)
     if ties:
         h = np.round(h)
     a = np.maximum(h, 0.0)
     threshold = np.sort(a, axis=1)[:, -k - 1]
     np.testing.assert_array_equal(thresholds(h, k), threshold)
-    codes = top_k(h, k)
+    codes = top_k(np.ascontiguousarray(h.T), k)
     dense = np.maximum(a - threshold[:, None], 0.0)
     np.testing.assert_array_equal(codes.to_dense(), dense)
     assert (np.diff(codes.indptr) <= k).all()

@@ -11,6 +11,7 @@ from small_models import gradient_state, samples
 from ssd_edge_runtime import EdgeModel, EdgeModelError
 from ssd_edge_runtime.distill import kl_gradient
 from ssd_edge_runtime.options import DistillOptions, LearningOptions
+from ssd_edge_runtime.readout import initial_rows
 
 DISTILLED = {
     "default": DistillOptions(),
@@ -237,3 +238,14 @@ def test_forgetting_a_class_removes_it_from_readout_counts_and_teacher() -> None
     np.testing.assert_array_equal(state.teacher.readout_values, before.teacher.readout_values[[0, 2]])
     model.partial_fit(*samples(3, 9))
     assert model.classes_ == ["0", "2", "1"]
+
+
+def test_rows_of_new_classes_are_drawn_from_the_seed_and_the_class_number() -> None:
+    options = LearningOptions(readout_init=0.5, seed=3)
+    both, second = initial_rows(4, 2, 1000, options), initial_rows(5, 1, 1000, options)
+    np.testing.assert_array_equal(both[1], second[0])
+    assert both.min() == 0.0 and 0.45 < both.max() <= 0.5 and 0.1 < both.mean() < 0.15
+    signed = initial_rows(4, 1, 1000, LearningOptions(readout_init=0.5, seed=3, nonnegative=False))
+    np.testing.assert_array_equal(signed.clip(min=0.0), both[:1])
+    assert not np.array_equal(both, initial_rows(4, 2, 1000, LearningOptions(readout_init=0.5, seed=4)))
+    assert not initial_rows(0, 1, 10, LearningOptions(readout_init=0.0)).any()

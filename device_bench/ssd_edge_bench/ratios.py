@@ -1,0 +1,253 @@
+"""How many times faster compressed rows are than the same function dense: one process, one thread, side by side.
+
+Run it as ``OMP_NUM_THREADS=1 python -m ssd_edge_bench.ratios``. Predictions are compared with ONNX Runtime on the
+dense float32 file of the same model, learning steps with torch's dense SGD step. The two take turns, so that both
+meet the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime import format as model_format
+from ssd_edge_runtime.csr import CSRMatrix
+from ssd_edge_runtime.options import LearningOptions
+from ssd_edge_runtime.state import Layer, ModelState, Readout
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model to measure, and the ratios to reach at batch 1 and 32."""
+
+    inputs: int
+    hidden: int
+    density: float
+    classes: int
+    predict: tuple[float, float]
+    learn: tuple[float, float]
+    k: int = 10
+
+    @property
+    def name(self) -> str:
+        """Shape and density, for people."""
+        return f"{self.inputs}->{self.hidden} at {self.density:.0%}"
+
+
+CASES = (
+    Case(784, 1000, 0.05, 10, (3.5, 1.15), (7.0, 2.4)),
+    Case(3072, 4000, 0.05, 10, (4.5, 1.4), (40.0, 8.0)),
+    Case(3072, 10000, 0.02, 100, (14.0, 4.5), (125.0, 22.0)),
+)
+
+
+@dataclass
+class Ratio:
+    """One comparison: medians in microseconds, all raw values kept."""
+
+    case: str
+    operation: str
+    batch: int
+    against: str
+    ours_us: float
+    theirs_us: float
+    ratio: float
+    target: float
+    spread: float
+    """Half the interquartile range of our times as a share of their median: above .1 the run was not quiet."""
+    gigabytes_per_second: float
+    """Bytes of values and columns that our predictions read, once a call, over our median time."""
+    raw_us: tuple[list[float], list[float]]
+
+
+def random_state(case: Case, seed: int = 0) -> ModelState:
+    """A model with random sparse rows of equal length, as pruning by row leaves them."""
+    rng = np.random.default_rng(seed)
+    length = round(case.density * case.inputs)
+    columns = np.stack([np.sort(rng.choice(case.inputs, length, replace=False)) for _ in range(case.hidden)])
+    values = np.abs(rng.standard_normal((case.hidden, length)))
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    weights = CSRMatrix(
+        np.arange(case.hidden + 1, dtype=np.int32) * np.int32(length),
+        columns.astype(np.int32).ravel(),
+        values.astype(np.float32).ravel(),
+        (case.hidden, case.inputs),
+    )
+    counts = np.zeros(case.hidden, np.int64)
+    per_class = np.zeros((case.classes, case.hidden), np.int64)
+    readout = np.abs(rng.standard_normal((case.classes, case.hidden)) * 0.1).astype(np.float32)
+    return ModelState(
+        input_shape=(case.inputs,),
+        classes=[str(number) for number in range(case.classes)],
+        center=None,
+        epsilon=1e-12,
+        layers=[Layer("hidden1", weights, case.k, counts, counts.copy(), per_class)],
+        readout=Readout("gradient", readout, None),
+        learning=LearningOptions(batch_size=32, distill=None),
+        class_samples=np.zeros(case.classes, np.int64),
+    )
+
+
+def dense_session(state: ModelState) -> Any:
+    """ONNX Runtime, one thread, on the dense float32 file of the same function."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        model_format.to_dense_onnx(state), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def torch_step(state: ModelState, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Call:
+    """The same step in torch: dense weights, autograd, global clip, SGD, clamp, normalized rows, counts."""
+    import torch
+
+    torch.set_num_threads(1)
+    learning = state.learning
+    assert learning is not None
+    k = state.layers[0].k
+    hidden = torch.from_numpy(state.layers[0].weights.to_dense()).requires_grad_()
+    readout = torch.from_numpy(np.array(state.readout.weights)).requires_grad_()
+    optimizer = torch.optim.SGD([hidden, readout], lr=learning.learning_rate)
+    counts = torch.zeros(hidden.shape[0], dtype=torch.int64)
+    samples, labels = torch.from_numpy(x), torch.from_numpy(y)
+
+    def step() -> None:
+        u = torch.nn.functional.normalize(samples, dim=1, eps=1e-12)
+        a = torch.relu(u @ hidden.T)
+        z = torch.relu(a - a.detach().topk(k + 1, dim=1).values[:, -1:])
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(z @ readout.T, labels).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_([hidden, readout], learning.clip_norm)
+        optimizer.step()
+        with torch.no_grad():
+            hidden.clamp_(min=0.0)
+            readout.clamp_(min=0.0)
+            hidden.div_(torch.linalg.vector_norm(hidden, dim=1, keepdim=True).clamp_min(1e-12))
+            counts.add_((z > 0).sum(dim=0))
+
+    return step
+
+
+def alternate(ours: Call, theirs: Call, seconds: float) -> tuple[list[float], list[float]]:
+    """Times of both in microseconds, taken in turn for about ``seconds`` after a warm-up; at least 5 of each."""
+    for call in (ours, theirs, ours, theirs):
+        call()
+    times: tuple[list[float], list[float]] = ([], [])
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times[0]) < 5:
+        for call, kept in zip((ours, theirs), times, strict=True):
+            call()  # the other's data has left the caches cold: a device calls the same model again and again
+            start = time.perf_counter()
+            call()
+            kept.append(1e6 * (time.perf_counter() - start))
+    return times
+
+
+def compare(
+    case: Case, operation: str, batch: int, against: str, ours: Call, theirs: Call, target: float, seconds: float
+) -> Ratio:
+    """Measure one pair."""
+    raw = alternate(ours, theirs, seconds)
+    mine, other = statistics.median(raw[0]), statistics.median(raw[1])
+    low, _, high = statistics.quantiles(raw[0], n=4)
+    moved = 8.0 * case.hidden * round(case.density * case.inputs)
+    return Ratio(
+        case.name, operation, batch, against, mine, other, other / mine, target,
+        (high - low) / (2 * mine), moved / mine / 1e3, raw,
+    )  # fmt: skip
+
+
+def measure(case: Case, seconds: float) -> list[Ratio]:
+    """Predict and learn at batch 1 and 32."""
+    state = random_state(case)
+    return [*measure_predict(case, state, seconds), *measure_learn(case, state, seconds)]
+
+
+def measure_predict(case: Case, state: ModelState, seconds: float) -> list[Ratio]:
+    """Logits, ours against ONNX Runtime's."""
+    session, model = dense_session(state), EdgeModel(state, engine="csr")
+    ratios = []
+    for batch, target in zip((1, 32), case.predict, strict=True):
+        x = np.random.default_rng(1).random((batch, case.inputs), np.float32)
+        ours = partial(model.logits, x)
+        theirs = partial(session.run, ["logits"], {"input": x})
+        np.testing.assert_allclose(ours(), theirs()[0], rtol=1e-3, atol=1e-4)
+        ratios.append(compare(case, "predict", batch, "onnxruntime dense", ours, theirs, target, seconds))
+    return ratios
+
+
+def measure_learn(case: Case, state: ModelState, seconds: float) -> list[Ratio]:
+    """One gradient step, ours against torch's."""
+    ratios = []
+    for batch, target in zip((1, 32), case.learn, strict=True):
+        rng = np.random.default_rng(1)
+        x, y = rng.random((batch, case.inputs), np.float32), rng.integers(0, case.classes, batch)
+        ours = partial(EdgeModel(state, engine="csr").partial_fit, x, y)
+        theirs = torch_step(state, x, y)
+        ratios.append(compare(case, "learn", batch, "torch dense", ours, theirs, target, seconds))
+    return ratios
+
+
+def copy_bandwidth() -> float:
+    """Gigabytes a second read and written by copying 64 MiB on one thread, the best of ten."""
+    source = np.ones(2**24, np.float32)
+    target = np.empty_like(source)
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        np.copyto(target, source)
+        times.append(time.perf_counter() - start)
+    return 2 * source.nbytes / min(times) / 1e9
+
+
+def table(ratios: list[Ratio]) -> str:
+    """One line per comparison."""
+    lines = [
+        f"{'model':<22}{'operation':<11}{'batch':>5}{'ours us':>10}{'theirs us':>11}{'ratio':>8}{'target':>8}"
+    ]
+    for r in ratios:
+        reached = "reached" if r.ratio >= r.target else "missed"
+        quiet = "" if r.spread <= 0.1 else f", unquiet run (spread {r.spread:.0%})"
+        lines.append(
+            f"{r.case:<22}{r.operation:<11}{r.batch:>5}{r.ours_us:>10.0f}{r.theirs_us:>11.0f}"
+            f"{r.ratio:>8.2f}{r.target:>8.2f}  {reached}{quiet}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure all cases and print the table, or JSON with the raw values."""
+    parser = argparse.ArgumentParser(prog="python -m ssd_edge_bench.ratios", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0, help="time for each comparison (default 2)")
+    parser.add_argument("--case", type=int, choices=range(1, len(CASES) + 1), help="only this case")
+    parser.add_argument("--json", action="store_true", help="print JSON with all raw values")
+    arguments = parser.parse_args()
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        sys.exit("set OMP_NUM_THREADS=1 first: numpy, scipy and torch must all run on one thread")
+    cases = CASES if arguments.case is None else (CASES[arguments.case - 1],)
+    ratios = [ratio for case in cases for ratio in measure(case, arguments.seconds)]
+    bandwidth = copy_bandwidth()
+    if arguments.json:
+        print(json.dumps({"copy_gigabytes_per_second": bandwidth, "ratios": [asdict(r) for r in ratios]}))
+    else:
+        print(table(ratios))
+        print(f"copy bandwidth of this thread: {bandwidth:.1f} GB/s")
+
+
+if __name__ == "__main__":
+    main()
