@@ -20,7 +20,7 @@ WEIGHT_TOLERANCE = 1e-3
 """Of the largest weight: a value on the border of two float16 numbers may be rounded either way."""
 SAME_LABELS = 0.99
 CHUNK = 1024
-PRUNING = ("density", "criterion", "budget", "reserve", "seed", "fine_tune_epochs")
+PRUNING = ("density", "criterion", "budget", "reserve", "seed", "refit", "fine_tune_epochs")
 
 
 def compare(state: ModelState, against: Run | str | PathLike[str]) -> list[Check]:

@@ -96,7 +96,7 @@ def _readout(
     """The readout as the file will hold it, and its temperature.
 
     The analytic temperature is fitted on ``held``, or on a tenth of the samples that a readout solved from the
-    other nine tenths has not seen. The trained one's is fitted on ``held``, or, failing that, on the training samples.
+    other nine tenths has not seen. The trained one's is fitted on ``held``, or else on the training samples.
     """
     if plan.analytic is None:
         weights = round_values(network.readout_weight.detach().cpu().numpy(), plan.values, "readout.values")

@@ -12,7 +12,7 @@ def estimates(described: dict[str, Any]) -> dict[str, int]:
     """Bytes and operations.
 
     ``memory_bytes``: arrays held while the model is in use. ``flash_bytes``: the file, its earlier generations
-    and the copy being written. ``solve_bytes``, ``solve_flops``: one solution of the analytic readout, 0 without one.
+    and the copy being written. ``solve_bytes``, ``solve_flops``: one solution of the analytic readout, 0 without.
     """
     layers, classes = described["layers"], len(described["classes"])
     width = layers[-1]["shape"][0]

@@ -42,15 +42,15 @@ def export_model(
     """Write one ONNX file and return its path; a model that is there already becomes an earlier generation.
 
     Either from ``run``, a run or its folder; or from weights trained elsewhere: ``hidden``, one (n, d) matrix per
-    layer (arrays or torch tensors; where at least half of a matrix is zero, zeros are taken as pruned), ``classes``,
-    ``k`` per layer, ``input_shape``, ``center`` (d,), and ``readout``, the trained (classes, n) matrix or
-    ``"analytic"``.
+    layer (arrays or torch tensors; where at least half of a matrix is zero, zeros are taken as pruned),
+    ``classes``, ``k`` per layer, ``input_shape``, ``center`` (d,), and ``readout``, the trained (classes, n)
+    matrix or ``"analytic"``.
 
     ``density``: prune to it on the way, by ``criterion``, seeded by ``seed``. ``values``: how weights are stored.
     ``readout``: ``"analytic"`` solves a closed-form readout for a run trained by gradient, too.
-    ``learning_state``: keep what the device needs to go on learning. ``data``: the training samples, where a run cannot load its own;
-    weights from elsewhere need them to be pruned, for the analytic readout, and for counts and temperature.
-    ``analytic``, ``learning``: options of either readout on the device; a run brings its own.
+    ``learning_state``: keep what the device needs to go on learning. ``data``: the training samples, where a run
+    cannot load its own; weights from elsewhere need them to be pruned, for the analytic readout, and for counts
+    and temperature. ``analytic``, ``learning``: options of either readout on the device; a run brings its own.
 
     Raises OptionError, DataError, EdgeModelError.
     """
@@ -117,8 +117,6 @@ def state_of_run(
         "readout gradient: this run was trained with the analytic readout, so there is no trained V",
     )
     if density is not None:
-        if kind == "analytic" and trained == "gradient":
-            pruning.setdefault("fine_tune_epochs", 0)
         run = prune(run, density=density, criterion=criterion, seed=seed, data=data, **pruning)
     samples, held = run_samples(run, data)
     solver = (analytic or run.analytic or AnalyticOptions()) if kind == "analytic" else None
@@ -155,8 +153,6 @@ def state_of_weights(
     require(not solved or data is not None, "the analytic readout needs data; or give a trained readout matrix")
     network = network_from_weights(hidden, matrix, classes, k, input_shape, center)
     if density is not None:
-        if solved:
-            pruning.setdefault("fine_tune_epochs", 0)
         network = prune(network, density=density, criterion=criterion, seed=seed, data=data, **pruning)
     samples = None if data is None else samples_of(data, network.classes)
     solver = (analytic or AnalyticOptions()) if solved else None

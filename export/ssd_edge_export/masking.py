@@ -13,7 +13,7 @@ import torch
 from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
 from ssd_edge_export import budget, importance
 from ssd_edge_export.neurons import Int64, least_active
-from ssd_edge_export.observe import Float32, LayerActivity, observe
+from ssd_edge_export.observe import Float32, LayerActivity, batches, observe
 from ssd_edge_export.options import Criterion, PruneOptions
 from ssd_edge_runtime.options import require
 
@@ -110,15 +110,27 @@ def with_masks(network: TopKNetwork, masks: Sequence[budget.Mask]) -> TopKNetwor
 
 
 def inactive(network: TopKNetwork, x: Float32, reserves: Sequence[Int64]) -> list[Int64]:
-    """Per layer the neurons, int64 ascending, that never fire on ``x`` and are not in its reserve.
+    """Per layer the neurons, int64 ascending, that never matter on ``x`` and are not in its reserve.
 
     At least k + 1 neurons stay in every layer.
     """
     dropped = []
-    for layer, seen, reserve in zip(network.topk_layers, observe(network, x), reserves, strict=True):
-        silent = np.setdiff1d(np.flatnonzero(seen.activation_count == 0), reserve)
-        dropped.append(silent[: max(0, len(seen.activation_count) - layer.k - 1)].astype(np.int64))
+    for layer, count, reserve in zip(network.topk_layers, decisive_counts(network, x), reserves, strict=True):
+        silent = np.setdiff1d(np.flatnonzero(count == 0), reserve)
+        dropped.append(silent[: max(0, len(count) - layer.k - 1)].astype(np.int64))
     return dropped
+
+
+@torch.no_grad()
+def decisive_counts(network: TopKNetwork, x: Float32) -> list[Int64]:
+    """Samples in which each neuron fires or, as the (k+1)-th largest, sets the inhibition; int64 (n,) per layer."""
+    counts = [torch.zeros(layer.weight.shape[0], dtype=torch.int64) for layer in network.topk_layers]
+    for u, codes in batches(network, x):
+        for layer, count, inputs in zip(network.topk_layers, counts, [u, *codes], strict=False):
+            a = layer.activate(inputs)
+            least = torch.topk(a, layer.k + 1, dim=1).values[:, -1:]
+            count += ((a >= least) & (a > 0)).sum(0).cpu()
+    return [count.numpy() for count in counts]
 
 
 @torch.no_grad()

@@ -25,8 +25,10 @@ class PruneOptions:
     """Share of each layer's neurons, the least active, that keep a random sparse row for tasks to come."""
     drop_inactive: bool = False
     """Remove neurons that never fire and are not in the reserve; the shape changes."""
-    fine_tune_epochs: int | None = None
-    """Epochs of distillation from the unpruned network; None: see ``FINE_TUNE_EPOCHS``."""
+    refit: bool = True
+    """Fit a trained readout, in closed form, to the unpruned network's logits; an analytic one is solved anew."""
+    fine_tune_epochs: int = 0
+    """Epochs of distillation from the unpruned network into the kept weights, by gradient."""
     seed: int = 0
     """Seed of random masks and of the order of samples in fine-tuning."""
 
@@ -36,7 +38,7 @@ class PruneOptions:
         require_choice("budget", self.budget, get_args(Budget))
         require(0.0 <= self.reserve <= 1.0, f"reserve must be between 0 and 1, got {self.reserve}")
         require(
-            self.fine_tune_epochs is None or self.fine_tune_epochs >= 0,
+            self.fine_tune_epochs >= 0,
             f"fine-tune-epochs must be at least 0, got {self.fine_tune_epochs}",
         )
         require(self.seed >= 0, f"seed must be at least 0, got {self.seed}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import torch
@@ -21,12 +21,10 @@ from ssd_edge_export.masking import Pruned, prune_network, resolve
 from ssd_edge_export.neurons import Int64
 from ssd_edge_export.observe import Float32
 from ssd_edge_export.options import Budget, Criterion, PruneOptions
+from ssd_edge_export.refit import refit_readout
 from ssd_edge_export.source import Samples, run_samples, samples_of, task_names
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import LearningOptions
-
-FINE_TUNE_EPOCHS = 5
-"""For a trained readout, which expects the codes of the unpruned rows; a closed-form one is solved anew."""
 
 Tick = Callable[[int], None]
 
@@ -40,7 +38,8 @@ def prune(
     budget: Budget = ...,
     reserve: float = ...,
     drop_inactive: bool = ...,
-    fine_tune_epochs: int | None = ...,
+    refit: bool = ...,
+    fine_tune_epochs: int = ...,
     seed: int = ...,
     data: Dataset | None = ...,
     tick: Tick = ...,
@@ -56,7 +55,8 @@ def prune(
     budget: Budget = ...,
     reserve: float = ...,
     drop_inactive: bool = ...,
-    fine_tune_epochs: int | None = ...,
+    refit: bool = ...,
+    fine_tune_epochs: int = ...,
     seed: int = ...,
     data: Dataset | None = ...,
     tick: Tick = ...,
@@ -71,7 +71,8 @@ def prune(
     budget: Budget = "row",
     reserve: float = 0.1,
     drop_inactive: bool = False,
-    fine_tune_epochs: int | None = None,
+    refit: bool = True,
+    fine_tune_epochs: int = 0,
     seed: int = 0,
     data: Dataset | None = None,
     tick: Tick = lambda samples: None,
@@ -84,14 +85,15 @@ def prune(
 
     Raises OptionError for an option's value, DataError for data that are missing or do not fit.
     """
-    options = PruneOptions(density, criterion, budget, reserve, drop_inactive, fine_tune_epochs, seed)
+    options = PruneOptions(density, criterion, budget, reserve, drop_inactive, refit, fine_tune_epochs, seed)
     if isinstance(source, Run):
         return prune_run(source, options, data, tick)
     if data is None:
         raise DataError("pruning a network needs data: what its neurons see and do ranks the weights")
     samples = samples_of(data, source.classes) if source.classes else Samples(data.x, data.y)
     analytic = source.readout_bias is not None
-    return _prune(source, samples.x, options, True, analytic, LearningOptions(), tick).network
+    learning = LearningOptions(nonnegative=nonnegative_weights(source))
+    return _prune(source, samples.x, options, True, analytic, learning, tick).network
 
 
 def prune_run(run: Run, options: PruneOptions, data: Dataset | None = None, tick: Tick = lambda _: None) -> Run:
@@ -125,14 +127,20 @@ def _prune(
     tick: Tick,
 ) -> Pruned:
     criterion, reason = resolve(options.criterion, learned=learned, analytic=analytic)
-    epochs = options.fine_tune_epochs
-    if epochs is None:
-        epochs = 0 if analytic or options.density == 1.0 else FINE_TUNE_EPOCHS
     pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion))
-    if epochs:
-        fine_tune(pruned.network, network, x, learning, epochs, options.seed, tick)
-    report: dict[str, Any] = {**pruned.report, "reason": reason, "fine_tune_epochs": epochs}
-    return Pruned(pruned.network, report)
+    if options.fine_tune_epochs:
+        fine_tune(pruned.network, network, x, learning, options.fine_tune_epochs, options.seed, tick)
+    refit = options.refit and not analytic and options.density < 1.0
+    if refit:
+        refit_readout(pruned.network, network, x, nonnegative=learning.nonnegative)
+    report = {"reason": reason, "refit": refit, "fine_tune_epochs": options.fine_tune_epochs}
+    return Pruned(pruned.network, {**pruned.report, **report})
+
+
+def nonnegative_weights(network: TopKNetwork) -> bool:
+    """Whether no weight of the network is negative."""
+    parameters = [layer.weight for layer in network.topk_layers]
+    return all(bool((weight >= 0).all()) for weight in [*parameters, network.readout_weight])
 
 
 def recount(network: TopKNetwork, samples: Samples, last_task: list[int]) -> None:

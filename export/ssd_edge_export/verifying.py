@@ -56,8 +56,8 @@ def verify(path: str | PathLike[str], against: Run | str | PathLike[str] | None 
     """Check a model file; nothing raises but OSError for a file that cannot be read.
 
     Digest; structure (this package's reader, and ONNX's full check); the logits of the CSR engine, ONNX Runtime
-    and torch, where installed, on seeded samples. ``against``, a run or its folder (needs torch): that the file holds
-    what exporting the run gives; raises DataError where it is no run.
+    and torch, where installed, on seeded samples. ``against``, a run or its folder (needs torch): that the file
+    holds what exporting the run gives; raises DataError where it is no run.
     """
     report = Report(str(path))
     data = model_format.read_file(path)

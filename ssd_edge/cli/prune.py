@@ -45,10 +45,13 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random")
     help="Share of the neurons, the least active, that keep a random sparse row for tasks to come.",
 )
 @click.option("--drop-inactive", is_flag=True, help="Remove neurons that never fire; the shape changes.")
+@click.option("--refit/--no-refit", default=True, help="Fit a trained readout to the unpruned network's logits.")
 @click.option(
     "--fine-tune-epochs",
     type=int,
-    help="Epochs of distillation from the unpruned network [default: 5 for a trained readout, else 0].",
+    default=0,
+    show_default=True,
+    help="Epochs of distillation from the unpruned network into the kept weights.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random masks and of fine-tuning.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Run folder to write [RUN-pruned].")
@@ -108,6 +111,8 @@ def print_report(report: dict[str, Any]) -> None:
         text = f"{layer['name']}: {layer['nonzeros']} of {rows} x {width} weights ({100 * layer['density']:.2f} %)"
         extra = [f"{layer[name]} {what}" for name, what in EXTRAS.items() if layer[name]]
         plain(", ".join([text, *extra]))
+    if report["refit"]:
+        plain("readout fitted to the unpruned network's logits")
     if report["fine_tune_epochs"]:
         plain(f"fine-tuned for {report['fine_tune_epochs']} epochs against the unpruned network")
     plain(f"test accuracy {report['accuracy']['before']:.4f} before, {report['accuracy']['after']:.4f} after")
