@@ -197,9 +197,10 @@ class EdgeModel:
         merged._changed = True
         return merged
 
-    def save(self, path: str | PathLike[str], *, keep: int = 3) -> int:
+    def save(self, path: str | PathLike[str], *, keep: int = 3, keep_replaced: bool = True) -> int:
         """Write the model, atomically, as a new generation; the earlier ones stay beside it. Returns its number.
 
+        ``keep_replaced`` false: the file being replaced is only a checkpoint of this same work, and goes.
         Raises :class:`EdgeModelError` if the file changed since this model was loaded from it.
         """
         from ssd_edge_runtime import format as model_format
@@ -213,7 +214,13 @@ class EdgeModel:
                 generation = max(state.generation + 1, storage.next_generation(place))
                 state = dataclasses.replace(state, generation=generation, parent=parent)
             known = self._source[1] if self._source and self._source[0] == place else None
-            digest = storage.save(place, model_format.to_bytes(state), expected_digest=known, keep=keep)
+            digest = storage.save(
+                place,
+                model_format.to_bytes(state),
+                expected_digest=known,
+                keep=keep,
+                keep_replaced=keep_replaced,
+            )
             if self._changed:
                 self._replace(generation=state.generation, parent=state.parent)
             self._changed = False

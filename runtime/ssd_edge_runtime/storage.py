@@ -28,6 +28,7 @@ def save(
     *,
     expected_digest: str | None = None,
     keep: int = KEEP,
+    keep_replaced: bool = True,
     lock_timeout: float = 10.0,
 ) -> str:
     """Replace the file at ``path`` by ``data``, atomically and durably; returns the digest of ``data``.
@@ -36,6 +37,8 @@ def save(
     full, none with 0. Saving again what is already there only flushes it.
 
     :param expected_digest: digest of the file that ``data`` was learned from; None replaces whatever is there.
+    :param keep_replaced: whether the replaced file becomes a generation; not where it is a checkpoint on the way
+        to ``data``, which would push out the generations that somebody may want back.
     :param lock_timeout: seconds to wait for another writer.
     :raises EdgeModelError: if ``data`` is no model file, another process writes, or the file is no longer the one
         expected.
@@ -53,7 +56,7 @@ def save(
         else:
             if current is not None:
                 _check_expected(place, current, expected_digest)
-                if keep:
+                if keep and keep_replaced:
                     _keep_if_room(place, current)
             _failed[place] = digest
             _replace(place, data)
@@ -113,11 +116,14 @@ def _prune(place: Path, keep: int) -> None:
 def history(path: str | os.PathLike[str]) -> list[Generation]:
     """The file and its earlier generations, the newest number first; damaged ones say so in ``problem``.
 
+    :raises EdgeModelError: if the file is not sound and there are no earlier generations.
     :raises OSError: if the file cannot be read.
     """
     place = Path(path).resolve()
     current = examine(place, True, 0)
     earlier = [examine(entry, False, number) for number, entry in stored_files(place)]
+    if current.problem and not earlier:
+        raise EdgeModelError(f"{path}: {current.problem}")
     others = [generation for generation in earlier if generation.digest != current.digest]
     return sorted([current, *others], key=lambda generation: (-generation.number, not generation.current))
 

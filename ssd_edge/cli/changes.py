@@ -19,10 +19,13 @@ class Change:
     model: EdgeModel
     target: Path
     keep: int
+    saved: bool = False
+    """Whether what stands at ``target`` is a checkpoint of this very change, and so no generation to return to."""
 
     def save(self) -> dict[str, Any]:
         """Save atomically; once this returns it is on storage."""
-        self.model.save(self.target, keep=self.keep)
+        self.model.save(self.target, keep=self.keep, keep_replaced=not self.saved)
+        self.saved = True
         return saved_as(self.model, self.target)
 
 

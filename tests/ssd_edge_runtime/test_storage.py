@@ -71,6 +71,15 @@ def test_keep_says_how_many(make_state: MakeState, path: Path) -> None:
     assert not generations.folder_of(path).exists()
 
 
+def test_checkpoints_do_not_push_out_generations(make_state: MakeState, path: Path) -> None:
+    save_several(path, make_state(), 2)
+    storage.save(path, data_of(make_state(), 3))
+    for number in range(4, 9):
+        storage.save(path, data_of(make_state(), number), keep_replaced=False)
+    assert numbers(path) == [8, 2, 1]
+    assert storage.next_generation(path) == 9
+
+
 def test_purge_leaves_no_generation(make_state: MakeState, path: Path) -> None:
     save_several(path, make_state(), 3)
     storage.purge(path)
@@ -108,6 +117,13 @@ def test_a_damaged_generation_is_shown_and_passed_over(make_state: MakeState, pa
     with pytest.raises(EdgeModelError, match=r"generation 2 of .* is damaged: digest mismatch"):
         storage.rollback(path, 2)
     assert storage.rollback(path).number == 1
+
+
+def test_a_file_that_is_no_model_has_no_history(path: Path) -> None:
+    path.write_bytes(b"notes")
+    for action in (storage.history, storage.rollback):
+        with pytest.raises(EdgeModelError, match=r"model\.onnx: not an ONNX model"):
+            action(path)
 
 
 def test_rollback_rescues_from_a_damaged_file(make_state: MakeState, path: Path) -> None:
