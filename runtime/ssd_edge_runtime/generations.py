@@ -131,6 +131,7 @@ def prune(path: Path, keep_newest: int) -> None:
     if keep_newest == 0 and folder.is_dir():
         for leftover in folder.glob("*.copy"):
             leftover.unlink()
+        sync_folder(folder)
         with suppress(OSError):
             folder.rmdir()
         sync_folder(path.parent)

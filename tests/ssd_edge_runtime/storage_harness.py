@@ -1,6 +1,6 @@
 """Processes that die while saving; started by test_storage_kill.py, prints one JSON document.
 
-storage_harness.py kill MODEL ROUNDS SEED    SIGKILL at a random instant of a loop of saves
+storage_harness.py kill MODEL ROUNDS SEED    SIGKILL at a random instant of learning and saving
 storage_harness.py stop MODEL                death before, in the middle of and after each system call of one save
 """
 
@@ -18,8 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ssd_edge_runtime import EdgeModel, storage
 from ssd_edge_runtime import format as model_format
-from ssd_edge_runtime import storage
 
 CALLS = ("open", "write", "fsync", "close", "replace", "link", "unlink", "mkdir", "rmdir")
 """What save asks of the operating system to change things."""
@@ -34,12 +36,13 @@ def next_file(path: Path) -> tuple[bytes, str, int]:
     return model_format.to_bytes(further), str(further.parent), number
 
 
-def save_for_ever(path: Path, acknowledge: Callable[[int], Any]) -> None:
-    """Learn, save, report, again."""
-    while True:
-        data, parent, number = next_file(path)
-        storage.save(path, data, expected_digest=parent, lock_timeout=1)
-        acknowledge(number)
+def learn_for_ever(path: Path, acknowledge: Callable[[int], Any], batches: int | None = None) -> None:
+    """Learn a batch, save, report, again."""
+    model, rng = EdgeModel.load(path, engine="csr"), np.random.default_rng(0)
+    while batches is None or batches > 0:
+        x = rng.random((4, *model.state.input_shape), np.float32)
+        acknowledge(model.partial_fit(x, model.classes_[:1] * 4).save(path))
+        batches = batches and batches - 1
 
 
 def check(path: Path, acknowledged: int) -> int:
@@ -48,6 +51,7 @@ def check(path: Path, acknowledged: int) -> int:
     assert acknowledged <= number <= acknowledged + 1, (acknowledged, number)
     problems = [generation.problem for generation in storage.history(path) if generation.problem]
     assert not problems, problems
+    EdgeModel.load(path, engine="csr").predict(np.ones((1, *model_format.load(path).input_shape), np.float32))
     return number
 
 
@@ -66,18 +70,19 @@ def fork(body: Callable[[], Any]) -> int:
 
 def kill(path: Path, rounds: int, seed: int) -> dict[str, int]:
     """Kill a saving process ``rounds`` times; returns what was seen."""
-    chance, started = random.Random(seed), time.perf_counter()
-    data, parent, _ = next_file(path)
-    storage.save(path, data, expected_digest=parent)
-    usual = time.perf_counter() - started
+    chance, usual = random.Random(seed), 0.0
+    for _ in range(2):
+        started = time.perf_counter()
+        learn_for_ever(path, lambda number: None, batches=1)
+        usual = time.perf_counter() - started
     known, in_flight = model_format.load(path).generation, 0
     for _ in range(rounds):
         reading, writing = os.pipe()
         child = fork(
-            lambda end=writing: save_for_ever(path, lambda number: os.write(end, struct.pack("q", number)))
+            lambda end=writing: learn_for_ever(path, lambda number: os.write(end, struct.pack("q", number)))
         )
         os.close(writing)
-        time.sleep(chance.uniform(0.0, 3 * usual))
+        time.sleep(chance.uniform(0.0, 4 * usual))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), "the child ended by itself"
