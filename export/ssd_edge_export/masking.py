@@ -123,7 +123,7 @@ def inactive(network: TopKNetwork, x: Float32, reserves: Sequence[Int64]) -> lis
 
 @torch.no_grad()
 def decisive_counts(network: TopKNetwork, x: Float32) -> list[Int64]:
-    """Samples in which each neuron fires or, as the (k+1)-th largest, sets the inhibition; int64 (n,) per layer."""
+    """Samples in which each neuron fires or, as the (k+1)-th largest, sets I; int64 (n,) per layer."""
     counts = [torch.zeros(layer.weight.shape[0], dtype=torch.int64) for layer in network.topk_layers]
     for u, codes in batches(network, x):
         for layer, count, inputs in zip(network.topk_layers, counts, [u, *codes], strict=False):

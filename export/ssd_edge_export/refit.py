@@ -18,7 +18,7 @@ def refit_readout(student: TopKNetwork, teacher: TopKNetwork, x: Float32, *, non
     """Set the student's V to the least-squares fit of its codes to the teacher's logits on (N, *input_shape).
 
     ``V = B (G + lam I)^-1`` with ``G = sum z z^T`` of the student's codes and ``B = sum o z^T`` of the teacher's
-    logits o; with ``nonnegative`` the minimum over V >= 0, as learning on the device will keep it. No label is used.
+    logits o; with ``nonnegative`` the minimum over V >= 0, as learning on the device keeps it. No label is used.
     """
     n, device = student.readout_weight.shape[1], student.device
     gram = torch.zeros(n, n, dtype=torch.float64, device=device)
