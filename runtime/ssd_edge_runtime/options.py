@@ -73,6 +73,10 @@ class LearningOptions:
     """Largest global gradient norm over all weights; longer gradients are scaled down to it."""
     nonnegative: bool = True
     """Clamp all weights, the readout's too, to >= 0 after each step."""
+    readout_init: float = 0.5
+    """A new class's row of V starts uniform in [-readout_init, readout_init], clamped if non-negative."""
+    seed: int = 0
+    """Of those rows."""
     distill: DistillOptions | None = DistillOptions()
     """Distillation against the model at the last task boundary; None for none."""
 
@@ -80,6 +84,8 @@ class LearningOptions:
         require(self.learning_rate > 0.0, f"lr must be positive, got {self.learning_rate}")
         require(self.batch_size >= 1, f"batch-size must be at least 1, got {self.batch_size}")
         require(self.clip_norm > 0.0, f"clip-norm must be positive, got {self.clip_norm}")
+        require(self.readout_init >= 0.0, f"readout-init must not be negative, got {self.readout_init}")
+        require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
 
 
 @dataclass(frozen=True)

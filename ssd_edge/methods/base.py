@@ -34,6 +34,8 @@ class Batch:
     """Per hidden layer ``z``, after it."""
     logits: Tensor
     """float32 (N, classes)."""
+    samples: Tensor | None = None
+    """int64 (N,), where they stand in the task's data; None where they come from elsewhere."""
 
 
 @dataclass

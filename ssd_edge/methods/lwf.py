@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from ssd_edge.methods.base import Batch, Method, Task
 from ssd_edge.methods.ssd import divergence
+from ssd_edge.methods.teacher import TeacherAnswers
 from ssd_edge_runtime.options import require
 
 
@@ -37,12 +37,19 @@ class LwF(Method):
     Options: ClassVar[type[LwFOptions]] = LwFOptions
     options: LwFOptions
 
+    def __init__(self, **options: float) -> None:
+        super().__init__(**options)
+        self.answers = TeacherAnswers()
+
+    def before_task(self, task: Task) -> None:
+        """Ask the teacher once about every sample."""
+        self.answers = TeacherAnswers.ask(task)
+
     def loss(self, loss: Tensor, batch: Batch, task: Task) -> Tensor:
         """With the distillation, once there is a teacher."""
         if task.teacher is None:
             return loss
-        with torch.no_grad():
-            teacher = task.teacher.readout(task.teacher.codes_of(batch.u)[-1])
+        teacher = self.answers.of(task, batch).logits
         student = batch.logits[:, : teacher.shape[1]]
         return loss + self.options.strength * divergence(
             student, teacher, self.options.temperature, "teacher-student"

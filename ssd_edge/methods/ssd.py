@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ssd_edge.methods.base import Batch, Method, Task
+from ssd_edge.methods.teacher import TeacherAnswers
 from ssd_edge_runtime.options import DistillOptions, KLDirection
 
 
@@ -24,38 +25,39 @@ class SSD(Method):
     Options: ClassVar[type[DistillOptions]] = DistillOptions
     options: DistillOptions
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.answers = TeacherAnswers()
+
+    def before_task(self, task: Task) -> None:
+        """Ask the teacher once about every sample: it does not change, and neither do they."""
+        self.answers = TeacherAnswers.ask(task, self.options.hidden_stage)
+
     def loss(self, loss: Tensor, batch: Batch, task: Task) -> Tensor:
         """The paper's total loss; in the first task the cross-entropy alone."""
         if task.teacher is None:
             return loss
         o = self.options
-        with torch.no_grad():
-            activations, codes = task.teacher.hidden_of(batch.u)
-            logits = task.teacher.readout(codes[-1])
-        teacher = Batch(batch.u, batch.y, activations, codes, logits)
-        distillation = o.lambda_hidden * self.hidden_loss(batch, teacher, task.selected)
-        distillation = distillation + (1.0 - o.lambda_hidden) * self.logit_loss(batch, teacher)
+        teacher = self.answers.of(task, batch, o.hidden_stage)
+        distillation = o.lambda_hidden * self.hidden_loss(batch, teacher.selected, task.selected)
+        distillation = distillation + (1.0 - o.lambda_hidden) * self.logit_loss(batch, teacher.logits)
         return o.alpha * loss + (1.0 - o.alpha) * distillation
 
-    def hidden_loss(self, student: Batch, teacher: Batch, selected: list[Tensor]) -> Tensor:
+    def hidden_loss(self, student: Batch, teacher: list[Tensor], selected: list[Tensor]) -> Tensor:
         """``sum over layers T^2 KL(softmax(z_student[I] / T) || softmax(z_teacher[I] / T))``, I the selected."""
-        before = self.options.hidden_stage == "before"
-        students, teachers = (batch.activations if before else batch.codes for batch in (student, teacher))
-        losses = [
-            self.divergence(s[:, chosen], t[:, chosen])
-            for s, t, chosen in zip(students, teachers, selected, strict=True)
-        ]
+        values = student.activations if self.options.hidden_stage == "before" else student.codes
+        losses = [self.divergence(s[:, i], t) for s, t, i in zip(values, teacher, selected, strict=True)]
         return torch.stack(losses).sum()
 
-    def logit_loss(self, student: Batch, teacher: Batch) -> Tensor:
+    def logit_loss(self, student: Batch, teacher: Tensor) -> Tensor:
         """``T^2 KL(softmax(logits_student / T) || softmax(logits_teacher / T))``.
 
-        Over all classes the teacher answers 0 for those it lacks: its rows of V there are still zero.
+        Over all classes the teacher answers 0 for those it lacks.
         """
-        known = teacher.logits.shape[1]
+        known = teacher.shape[1]
         if self.options.logit_scope == "seen":
-            return self.divergence(student.logits[:, :known], teacher.logits)
-        padded = functional.pad(teacher.logits, (0, student.logits.shape[1] - known))
+            return self.divergence(student.logits[:, :known], teacher)
+        padded = functional.pad(teacher, (0, student.logits.shape[1] - known))
         return self.divergence(student.logits, padded)
 
     def divergence(self, student: Tensor, teacher: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ssd_edge.model.initialize import initial_weight
 from ssd_edge.model.layer import TopKLayer
-from ssd_edge_runtime.options import FrequencyScope, require
+from ssd_edge_runtime.options import FrequencyScope, LearningOptions, require
+from ssd_edge_runtime.readout import initial_rows
 
 EPSILON = 1e-12
 
@@ -20,7 +21,7 @@ EPSILON = 1e-12
 class TopKNetwork(nn.Module):
     """``u = (x - center) / max(||x - center||, epsilon)``; Top-K layers; ``logits = V z (+ b)``.
 
-    Classes are added as they come; a new class's row of V and of the counts is zero.
+    Classes are added as they come; a new class's counts are zero, its row of V is given or zero.
     """
 
     readout_weight: nn.Parameter
@@ -119,13 +120,17 @@ class TopKNetwork(nn.Module):
         """Logits, float32 (N, classes), of raw samples (N, *input_shape)."""
         return self.readout(self.codes(x)[-1])
 
-    def add_classes(self, names: Sequence[str]) -> None:
-        """Open classes that are not known yet, in the order given; their rows are zero."""
+    def add_classes(self, names: Sequence[str], learning: LearningOptions | None = None) -> None:
+        """Open classes not known yet, in the order given; ``learning`` says how their rows of V are drawn."""
         new = [name for name in names if name not in self.classes]
         if not new:
             return
         self.classes = [*self.classes, *new]
-        self.readout_weight = nn.Parameter(_grow(self.readout_weight.detach(), len(new)))
+        rows = _grow(self.readout_weight.detach(), len(new))
+        if learning is not None:
+            first, width = len(self.classes) - len(new), rows.shape[1]
+            rows[first:] = torch.from_numpy(initial_rows(first, len(new), width, learning))
+        self.readout_weight = nn.Parameter(rows)
         self.class_samples = _grow(self.class_samples, len(new))
         if self.readout_bias is not None:
             self.readout_bias = _grow(self.readout_bias, len(new))

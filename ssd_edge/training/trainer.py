@@ -166,7 +166,8 @@ class Trainer:
             order = torch.split(self.order_of(task, epoch), size)
             for batch in range(position.batch, len(order)):
                 self.network.train()
-                step(task.u[order[batch]], task.y[order[batch]], task)
+                samples = order[batch]
+                step(task.u[samples], task.y[samples], task, samples)
                 position.epoch, position.batch = epoch, batch + 1
                 self.measure(len(order[batch]))
                 tick(1)

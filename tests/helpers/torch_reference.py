@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, one_hot, pad
 
 from ssd_edge_runtime.options import DistillOptions, LearningOptions
+from ssd_edge_runtime.readout import initial_rows
 from ssd_edge_runtime.state import ModelState
 
 
@@ -31,7 +32,8 @@ class Reference:
         self.teacher: tuple[list[Tensor], Tensor, list[Tensor]] | None = None
 
     def add_classes(self, new: int) -> None:
-        self.readout = pad(self.readout, (0, 0, 0, new))
+        rows = initial_rows(len(self.readout), new, self.readout.shape[1], self.options)
+        self.readout = torch.cat([self.readout, torch.from_numpy(rows)])
         self.per_class = [pad(count, (0, 0, 0, new)) for count in self.per_class]
 
     def boundary(self) -> None:

@@ -6,6 +6,8 @@ import torch
 
 from ssd_edge.model import TopKLayer, TopKNetwork, load_network, save_network
 from ssd_edge_runtime.errors import DataError, OptionError
+from ssd_edge_runtime.options import LearningOptions
+from ssd_edge_runtime.readout import initial_rows
 
 
 @pytest.fixture
@@ -116,6 +118,9 @@ def test_new_classes_start_at_zero_and_old_logits_stay(network):
     after = network(x)
     torch.testing.assert_close(after[:, :3], before)
     assert torch.equal(after[:, 3], torch.zeros(7))
+    learning = LearningOptions(seed=5)
+    network.add_classes(["e", "f"], learning)
+    assert torch.equal(network.readout_weight[4:], torch.from_numpy(initial_rows(4, 2, 15, learning)))
 
 
 @pytest.mark.parametrize("k", [0, 20, -1])

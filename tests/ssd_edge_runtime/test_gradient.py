@@ -46,7 +46,7 @@ def assert_same(model: EdgeModel, reference, tolerance: float = 2e-5) -> None:
 def test_steps_agree_with_autograd_over_tasks_and_boundaries(shape: str, distill: str, batch: int) -> None:
     torch_reference = pytest.importorskip("torch_reference")
     options = LearningOptions(
-        learning_rate=0.5, batch_size=batch, nonnegative=distill != "signed", distill=DISTILLED.get(distill)
+        learning_rate=0.3, batch_size=batch, nonnegative=distill != "signed", distill=DISTILLED.get(distill)
     )
     state = gradient_state(learning=options, **SHAPES[shape])
     model, reference = EdgeModel(state), torch_reference.Reference(state, options)
