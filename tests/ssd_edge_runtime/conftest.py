@@ -11,6 +11,10 @@ from ssd_edge_runtime.format import round_state
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher
 
+# Examples are small; how long one takes says more about the machine's other work than about the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
 MakeState = Callable[..., ModelState]
 
 

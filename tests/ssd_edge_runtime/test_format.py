@@ -128,7 +128,7 @@ def test_empty_rows_anywhere(make_state: MakeState, rows: slice, storage: str) -
     assert_same(model_format.from_bytes(data), state)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(2, 6), st.integers(1, 400), st.integers(0, 30), st.sampled_from(VALUES), st.integers(0, 2**32 - 1)
 )

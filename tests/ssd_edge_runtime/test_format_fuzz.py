@@ -230,14 +230,14 @@ def seeds(make_state: MakeState) -> list[bytes]:
 
 
 def read(data: bytes, where: tuple[int, int]) -> ModelState | None:
-    """The model, or None where it is refused as it should be: with one sentence, within a second."""
-    started = time.perf_counter()
+    """The model, or None where it is refused as it should be: with one sentence, within a second of computing."""
+    started = time.process_time()
     state = None
     try:
         state = model_format.from_bytes(data)
     except EdgeModelError as error:
         assert 5 < len(str(error)) < 400, (where, str(error))
-    assert time.perf_counter() - started < 1, where
+    assert time.process_time() - started < 1, where
     return state
 
 
