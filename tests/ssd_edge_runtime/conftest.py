@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from ssd_edge_runtime.csr import CSRMatrix
 from ssd_edge_runtime.format import round_state
