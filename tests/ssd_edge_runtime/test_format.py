@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx.reference import ReferenceEvaluator
 
 from ssd_edge_runtime import format as model_format
 from ssd_edge_runtime.codecs import matrix_from_flat
@@ -113,6 +114,16 @@ def test_onnx_runtime_computes_the_model(
     dense_logits = run(model_format.to_dense_onnx(state), x)[0]
     np.testing.assert_array_equal(logits, dense_logits)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("case", [case for case in CASES if case != "wide"])
+def test_onnx_itself_computes_the_same(make_state: MakeState, case: str, values: str) -> None:
+    state = make_state(values=values, **CASES[case])
+    model = onnx.load_from_string(model_format.to_bytes(state))
+    x = np.random.default_rng(1).random((4, *state.input_shape), np.float32)
+    logits = ReferenceEvaluator(model).run(["logits"], {"input": x})[0]
+    np.testing.assert_allclose(logits, reference(state, x), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("rows", [slice(0, 3), slice(8, 12), slice(17, None), slice(None)])
