@@ -9,13 +9,16 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import helper, numpy_helper
 
+from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime import format as model_format
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.state import ModelState
@@ -275,6 +278,17 @@ def test_a_small_file_cannot_ask_for_much_memory(make_state: MakeState) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 << 20
+
+
+def test_a_small_file_of_a_huge_dense_matrix_is_not_unfolded(
+    make_state: MakeState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime would rebuild the 20 x 30 matrix five times over on the way."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=20 * 30 * 4 * 5 - 1))
+    x = np.ones((1, 30), np.float32)
+    with pytest.raises(EdgeModelError, match=r"needs about 0 MiB to unfold .* use engine='csr'"):
+        EdgeModel(make_state(), engine="onnxruntime").predict(x)
+    EdgeModel(make_state(), engine="csr").predict(x)
 
 
 def test_the_memory_limit_can_be_lower(make_state: MakeState) -> None:
