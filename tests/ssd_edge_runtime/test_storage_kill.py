@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 
 def run(*arguments: object) -> dict[str, int]:
     command = [sys.executable, str(HARNESS), *map(str, arguments)]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    # The harness forks, which is sound only where the BLAS has started no threads.
+    single = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    found = subprocess.run(command, capture_output=True, text=True, timeout=900, env=single)
     assert found.returncode == 0, found.stderr
     assert found.stderr == ""
     return dict(json.loads(found.stdout))
