@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ssd_edge_bench.machine import machine_facts, usable_cores
 from ssd_edge_bench.options import BenchOptions
 from ssd_edge_bench.prepare import prepare
 from ssd_edge_bench.results import SCHEMA, result_rows, stability
+from ssd_edge_bench.roofline import Ceilings, describe, weight_bytes
 from ssd_edge_runtime import EdgeModelError, format
 from ssd_edge_runtime.state import ModelState
 
@@ -27,48 +28,85 @@ LEAST_RUNS = 3
 SAMPLES = 256
 
 
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+Advance = Callable[[str], None]
+
+
 def measure(
     model: str | Path,
     options: BenchOptions | None = None,
     *,
-    samples: np.ndarray[Any, np.dtype[np.float32]] | None = None,
-    advance: Callable[[str], None] = lambda message: None,
+    samples: Samples | None = None,
+    advance: Advance = lambda message: None,
 ) -> dict[str, Any]:
     """Measure ``model`` on this machine and return the document that ``bench --json`` prints.
 
     ``samples`` float32 (N, *input_shape) replace made-up inputs. ``advance`` is called before each process.
     Raises EdgeModelError for a file that cannot be loaded, and where an engine fails.
     """
+    return measure_side_by_side([model], options, samples=samples, advance=advance)[0]
+
+
+def measure_side_by_side(
+    models: Sequence[str | Path],
+    options: BenchOptions | None = None,
+    *,
+    samples: Samples | None = None,
+    advance: Advance = lambda message: None,
+) -> list[dict[str, Any]]:
+    """Like :func:`measure` for several models, whose processes take turns too."""
     options = options or BenchOptions()
-    path = Path(model)
-    state = format.load(path)
+    paths = [Path(model) for model in models]
+    states = [format.load(path) for path in paths]
     with tempfile.TemporaryDirectory(prefix="ssd-edge-bench-") as folder:
-        jobs, engines = _jobs(path, state, options, samples, Path(folder))
-        answers: dict[str, list[dict[str, Any]]] = {engine: [] for engine in jobs}
+        plans = []
+        for number, (path, state) in enumerate(zip(paths, states, strict=True)):
+            place = Path(folder, str(number))
+            place.mkdir()
+            plans.append(_jobs(path, state, options, samples, place))
+        answers: list[dict[str, list[dict[str, Any]]]] = [{engine: [] for engine in jobs} for jobs, _ in plans]
         for turn in range(options.processes):
-            for engine, job in jobs.items():
-                advance(f"{engine}, process {turn + 1} of {options.processes}")
-                answers[engine].append(run_worker(job))
-    return _document(path, state, options, engines, answers)
+            for (jobs, _), found in zip(plans, answers, strict=True):
+                for engine, job in jobs.items():
+                    advance(f"{engine}, process {turn + 1} of {options.processes}")
+                    found[engine].append(run_worker(job))
+    return [
+        _document(path, state, options, engines, found)
+        for path, state, (_, engines), found in zip(paths, states, plans, answers, strict=True)
+    ]
 
 
 def run_worker(job: dict[str, Any]) -> dict[str, Any]:
-    """Run one job in a fresh process; raises EdgeModelError with the worker's last words where it fails."""
+    """Measure one engine in a fresh process; raises EdgeModelError with its last words where it fails."""
+    return run_module("ssd_edge_bench.worker", job, f"engine {job['engine']}")
+
+
+def run_module(module: str, job: dict[str, Any], what: str) -> dict[str, Any]:
+    """Run ``module`` in a fresh process with its threads set from the start: JSON in, JSON out."""
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(job["threads"]))
-    command = [sys.executable, "-P", "-m", "ssd_edge_bench.worker"]
+    command = [sys.executable, "-P", "-m", module]
     done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise EdgeModelError(f"bench: engine {job['engine']} failed: {last}")
+        raise EdgeModelError(f"bench: {what} failed: {last}")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
+
+
+def probe_ceilings(state: ModelState) -> tuple[Ceilings, Ceilings]:
+    """The machine's bounds on one thread, for the weights as compressed rows and as a dense matrix."""
+    sizes = [weight_bytes(state), weight_bytes(state, dense=True)]
+    job = {"sizes": sizes, "threads": 1, "cores": pinned_cores(1)}
+    found = run_module("ssd_edge_bench.probing", job, "the probe")
+    sparse, dense = (Ceilings(rate, found["dram"], found["operations"]) for rate in found["reads"])
+    return sparse, dense
 
 
 def _jobs(
     path: Path,
     state: ModelState,
     options: BenchOptions,
-    samples: np.ndarray[Any, np.dtype[np.float32]] | None,
+    samples: Samples | None,
     folder: Path,
 ) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
     """A job per engine that can run here, and a line of the report per engine asked for."""
@@ -113,7 +151,7 @@ def pinned_cores(threads: int) -> list[int]:
     return sorted(os.sched_getaffinity(0))[-threads:]
 
 
-def _cycled(samples: np.ndarray[Any, np.dtype[np.float32]], count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _cycled(samples: Samples, count: int) -> Samples:
     return samples[np.arange(count) % len(samples)]
 
 
@@ -144,7 +182,9 @@ def _document(
         "engines": engines,
         "results": results,
         "stability": stability(results, machine, usable_cores()),
+        "roofline": describe(state, *probe_ceilings(state), results) if options.threads == 1 else None,
         "file_bytes": path.stat().st_size,
+        "inference_bytes": len(format.to_bytes(state, learning_state=False)),
         "peak_rss_bytes": first.get("peak_rss_bytes"),
     }
 

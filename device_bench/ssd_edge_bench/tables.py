@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ssd_edge_bench.results import find_row
 from ssd_edge_bench.sampling import ratio
+from ssd_edge_bench.units import duration, share, size
 
 
 def print_document(document: dict[str, Any], console: Console | None = None) -> None:
@@ -17,9 +18,16 @@ def print_document(document: dict[str, Any], console: Console | None = None) -> 
     console.print(machine_line(document))
     console.print(latency_table(document))
     console.print(engine_table(document))
+    console.print(f"without what learning needs the file takes {size(document['inference_bytes'])}")
     for line in document["engines"]:
         if line["skipped"]:
             console.print(f"{line['engine']}: left out, {line['skipped']}")
+    if document["roofline"] is not None:
+        console.print(roofline_table(document["roofline"]))
+    if "accuracy" in document:
+        console.print(f"accuracy {document['accuracy']['accuracy']:.4f} on {document['accuracy']['n']} samples")
+    if "comparison" in document:
+        console.print(comparison_table(document["comparison"]["rows"], document["comparison"]["against"]))
     for line in stability_lines(document):
         console.print(line)
 
@@ -61,9 +69,9 @@ def latency_table(document: dict[str, Any]) -> Table:
 
 
 def operation_name(row: dict[str, Any]) -> str:
-    """``predict, batch 32``; the batch only where there is one."""
+    """``predict b32``; the batch only where there is one."""
     batched = row["operation"] in ("predict", "learn")
-    return f"{row['operation']}, batch {row['batch']}" if batched else str(row["operation"])
+    return f"{row['operation']} b{row['batch']}" if batched else str(row["operation"])
 
 
 def engine_table(document: dict[str, Any]) -> Table:
@@ -86,20 +94,51 @@ def stability_lines(document: dict[str, Any]) -> list[str]:
     return lines + [f"  {advice}" for advice in stability["advice"]]
 
 
-def duration(microseconds: float) -> str:
-    """Three significant digits with a unit."""
-    for unit, factor in (("us", 1.0), ("ms", 1e3)):
-        if microseconds < 999.5 * factor:
-            return f"{microseconds / factor:.3g} {unit}"
-    return f"{microseconds / 1e6:.3g} s"
+def roofline_table(roofline: dict[str, Any]) -> Table:
+    """How near each operation is to what this machine can do at best."""
+    title = (
+        f"Bounds of one core here: reads {size(roofline['bytes_per_second'])}/s at this size "
+        f"({size(roofline['dram_bytes_per_second'])}/s from memory), "
+        f"{roofline['operations_per_second'] / 1e9:.3g} billion operations/s"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    table.add_column("operation", no_wrap=True)
+    table.add_column("engine", no_wrap=True)
+    for heading in ("moves", "computes", "bound", "reached"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("limited by", no_wrap=True)
+    for row in roofline["rows"]:
+        table.add_row(
+            operation_name(row),
+            row["engine"],
+            size(row["bytes"]),
+            f"{row['operations'] / 1e6:.3g} M",
+            duration(row["bound_us"]),
+            share(row["share_of_bound"]),
+            row["limited_by"],
+        )
+    return table
 
 
-def size(count: float) -> str:
-    """Bytes with a unit, powers of 1000 as file managers show them."""
-    for unit, factor in (("B", 1.0), ("kB", 1e3), ("MB", 1e6)):
-        if count < 999.5 * factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count / 1e9:.3g} GB"
+def comparison_table(rows: list[dict[str, Any]], name: str) -> Table:
+    """New against old, with the interval of the ratio."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"Against {name}", title_justify="left")
+    table.add_column("operation", no_wrap=True)
+    table.add_column("engine", no_wrap=True)
+    for heading in ("old p50", "new p50", "new / old", "95 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            operation_name(row),
+            row["engine"],
+            duration(row["old_p50_us"]),
+            duration(row["new_p50_us"]),
+            f"{row['ratio']:.2f}x",
+            f"{row['ratio_low']:.2f} - {row['ratio_high']:.2f}",
+            row["change"],
+        )
+    return table
 
 
 def _position(document: dict[str, Any]) -> Any:

@@ -7,47 +7,111 @@ from typing import Any
 
 import click
 
-from ssd_edge.cli.arguments import NameList, model_argument
-from ssd_edge.cli.output import common_options, emit_json, progress
+from ssd_edge.cli.arguments import FILE, NameList, data_root_option, model_argument
+from ssd_edge.cli.output import common_options, emit_json, progress, say
 from ssd_edge_bench.engines import ENGINES
 from ssd_edge_bench.options import OPERATIONS, BenchOptions
 
 DEFAULT = BenchOptions()
 OF_OPERATIONS = f"Of {', '.join(OPERATIONS)}."
 SHOW: dict[str, Any] = {"show_default": True}
-
 EXAMPLE = """\b
 Example:
   ssd-edge bench model.onnx --engines csr,onnxruntime-dense --batches 1,32
   ssd-edge bench model.onnx --json > today.json
+  ssd-edge bench model.onnx --against yesterday.json --fail-if "predict b1 p50 > 1.10x"
 """
 
 
 @click.command(short_help="Measure this device.", epilog=EXAMPLE)
 @model_argument
 @click.option("--engines", type=NameList(), default=DEFAULT.engines, help=f"Of {', '.join(ENGINES)}.", **SHOW)
-@click.option(
-    "--operations", type=NameList(), default=DEFAULT.operations, help=f"Of {', '.join(OPERATIONS)}.", **SHOW
-)
+@click.option("--operations", type=NameList(), default=DEFAULT.operations, help=OF_OPERATIONS, **SHOW)
 @click.option("--batches", type=NameList(int), default=DEFAULT.batches, help="Samples per call.", **SHOW)
 @click.option("--threads", type=int, default=1, help="Threads, and cores to pin each process to.", **SHOW)
 @click.option("--processes", type=int, default=5, help="Fresh processes per engine.", **SHOW)
 @click.option("--seconds", type=float, default=0.3, help="Time per process, operation and batch.", **SHOW)
 @click.option("--seed", type=int, default=0, help="Of the made-up inputs.", **SHOW)
+@click.option("--data", metavar="DATA", help="Labelled data: real inputs, and accuracy in the report.")
+@data_root_option
+@click.option("--against", type=FILE, metavar="OTHER", help="A model, or an earlier --json, to compare with.")
+@click.option(
+    "--fail-if", multiple=True, metavar="RULE", help="Exit with status 1 where a RULE holds (see below)."
+)
+@click.option("--force", is_flag=True, help="Compare unlike machines all the same.")
+@click.option("--report", type=FILE, help="Also write one self-contained HTML page.")
 @common_options
-def command(model: Path, as_json: bool, **options: Any) -> None:
-    """Measure MODEL on this machine: latency, throughput, memory, size.
+def command(
+    model: Path,
+    data: str | None,
+    data_root: Path | None,
+    against: Path | None,
+    fail_if: tuple[str, ...],
+    force: bool,
+    report: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure MODEL on this machine: latency, throughput, memory, size, and how near the machine's bounds.
 
     Each engine runs in fresh processes of its own, pinned and warmed up; the intervals come from how these differ.
+
+    A RULE is "[ENGINE] OPERATION [bN] p50|p90|p99 > 1.10x". It holds only where the whole 95 % interval of
+    new / old lies above its limit, so that noise alone fails no build.
     """
-    from ssd_edge_bench.measure import measure
+    from ssd_edge_bench.compare import Rule, check_alike, compare, judge, load_document
+    from ssd_edge_bench.tables import print_document
+    from ssd_edge_runtime.errors import OptionError
 
     chosen = BenchOptions(**options)
-    with progress("measuring", chosen.processes * len(chosen.engines)) as advance:
-        document = measure(model, chosen, advance=lambda _: advance(1))
-    if as_json:
-        emit_json(document)
-    else:
-        from ssd_edge_bench.tables import print_document
+    rules = [Rule.parse(text) for text in fail_if]
+    if (rules or force) and against is None:
+        raise OptionError(f"--{'fail-if' if rules else 'force'} needs --against")
+    earlier = load_document(against) if against and against.suffix == ".json" else None
+    document, other = _measure(model, None if earlier else against, chosen, data, data_root)
+    other = earlier or other
+    verdicts = []
+    if other is not None:
+        for difference in check_alike(document, other, force=force):
+            say(f"warning: unlike machines: {difference}")
+        document["comparison"] = {"against": str(against), "rows": compare(document, other)}
+        verdicts = judge(rules, document, other)
+        document["comparison"]["rules"] = [
+            {"rule": v.rule.text, "ratio": v.ratio.value, "ratio_low": v.ratio.low, "broken": v.broken}
+            for v in verdicts
+        ]
+    if report is not None:
+        from ssd_edge_bench.page import write_page
 
-        print_document(document)
+        write_page(report, document)
+        say(f"wrote {report}")
+    emit_json(document) if as_json else print_document(document)
+    broken = [verdict for verdict in verdicts if verdict.broken]
+    for verdict in broken:
+        say(f"failed: {verdict.rule.text}: it is {verdict.ratio.value:.2f}x, at least {verdict.ratio.low:.2f}x")
+    if broken:
+        raise click.exceptions.Exit(1)
+
+
+def _measure(
+    model: Path, other: Path | None, options: BenchOptions, data: str | None, data_root: Path | None
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Measure one model or two side by side; with data, on its samples, and with its accuracy."""
+    from ssd_edge.cli.eval import evaluate
+    from ssd_edge.cli.models import load_labelled, load_model
+    from ssd_edge_bench.measure import measure_side_by_side
+
+    models = [model] if other is None else [model, other]
+    samples, accuracies = None, []
+    if data is not None:
+        for path in models:
+            edge = load_model(path)
+            dataset = load_labelled(data, edge, split="test", root=data_root)
+            samples = dataset.x.reshape(-1, *edge.state.input_shape)
+            judged = evaluate(edge.predict(dataset.x), dataset.names, edge.classes_)
+            accuracies.append({key: judged[key] for key in ("accuracy", "n", "per_class")})
+    with progress("measuring", options.processes * len(options.engines) * len(models)) as advance:
+        documents = measure_side_by_side(models, options, samples=samples, advance=lambda _: advance(1))
+    for document, accuracy in zip(documents, accuracies, strict=False):
+        document["accuracy"] = accuracy
+    return documents[0], documents[1] if other is not None else None

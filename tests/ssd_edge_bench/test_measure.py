@@ -81,7 +81,7 @@ def test_measuring_leaves_the_file_alone(gradient_model: Path) -> None:
 
 def test_table_for_a_person(gradient_model: Path) -> None:
     text = run(gradient_model, "--processes", 1, "--seconds", 0.01, "--engines", "csr,onnxruntime-dense")
-    assert "predict, batch 32" in text
+    assert "predict b32" in text
     assert "onnxruntime-dense" in text
     assert "This run was " in text
 
