@@ -17,6 +17,7 @@ from ssd_edge_runtime.topk import Codes
 NEVER = -60000.0
 """Bias of a class without samples under lda: it is never answered. Representable in float16."""
 PANEL = 256
+PROBES = 64
 JITTER = 1e-6
 
 
@@ -157,6 +158,8 @@ class System:
     """Regularized, (n, n), lower triangle; overwritten by the solution; None if nothing was learned yet."""
     targets: Float64
     """(classes, n), class sums (ridge) or means (lda)."""
+    regularizer: float
+    """What was added to the diagonal."""
     lda: bool
     counts: Int64
 
@@ -165,13 +168,23 @@ class System:
         classes = len(self.targets)
         if self.matrix is None:
             return np.zeros(self.targets.shape, np.float32), np.zeros(classes, np.float32)
-        weights = _solve_positive(self.matrix, self.targets)
         if not self.lda:
-            return weights.astype(np.float32), np.zeros(classes, np.float32)
-        weights *= self.counts.sum()
-        bias = -0.5 * np.einsum("cn,cn->c", weights, self.targets)
-        bias[self.counts == 0] = NEVER
+            return _solve_positive(self.matrix, self.targets).astype(np.float32), np.zeros(classes, np.float32)
+        probes = _probes(len(self.matrix))
+        solved = _solve_positive(self.matrix, np.vstack([self.targets, probes]))
+        weights, inverse = solved[:classes] * self.counts.sum(), solved[classes:]
+        freedom = probes.shape[1] - self.regularizer * float(np.vdot(probes, inverse))
+        squared = np.einsum("cn,cn->c", weights, self.targets) - freedom / np.maximum(self.counts, 1)
+        bias = np.where(self.counts == 0, NEVER, -0.5 * squared)
         return weights.astype(np.float32), bias.astype(np.float32)
+
+
+def _probes(neurons: int) -> Float64:
+    """Vectors p with ``sum p^T A p`` near ``trace(A)``: exact for few neurons, Hutchinson's estimate for many."""
+    if neurons <= PROBES:
+        return np.eye(neurons)
+    signs = np.random.default_rng(0).integers(0, 2, (PROBES, neurons)) * 2.0 - 1.0
+    return signs / np.sqrt(PROBES)
 
 
 def prepare(statistics: Statistics, options: AnalyticOptions) -> System:
@@ -179,12 +192,12 @@ def prepare(statistics: Statistics, options: AnalyticOptions) -> System:
     neurons = statistics.class_sums.shape[1]
     lda = options.solver == "lda"
     targets = means(statistics) if lda else statistics.class_sums.copy()
-    regulariser = options.rho * trace(statistics.gram, neurons) / neurons
-    if regulariser <= 0.0:
-        return System(None, targets, lda, statistics.class_counts.copy())
+    regularizer = options.rho * trace(statistics.gram, neurons) / neurons
+    if regularizer <= 0.0:
+        return System(None, targets, regularizer, lda, statistics.class_counts.copy())
     matrix = within_class_scatter(statistics) if lda else unpack(statistics.gram, neurons)
-    matrix[np.diag_indices_from(matrix)] += regulariser
-    return System(matrix, targets, lda, statistics.class_counts.copy())
+    matrix[np.diag_indices_from(matrix)] += regularizer
+    return System(matrix, targets, regularizer, lda, statistics.class_counts.copy())
 
 
 def solve(statistics: Statistics, options: AnalyticOptions) -> tuple[Float32, Float32]:
@@ -192,7 +205,9 @@ def solve(statistics: Statistics, options: AnalyticOptions) -> tuple[Float32, Fl
 
     With ``lam = rho * trace(G) / n``: ridge, ``V = C (G + lam I)^-1``, ``b = 0``; lda (equal priors), with the
     pooled within-class covariance ``S = (G - sum_c N_c mu_c mu_c^T + lam I) / N``: ``V_c = mu_c^T S^-1``,
-    ``b_c = -mu_c^T S^-1 mu_c / 2``. Under lda a class without samples is never answered.
+    ``b_c = -(mu_c^T S^-1 mu_c - f / N_c) / 2``, f the effective degrees of freedom ``trace(S^-1 S_0)``, ``S_0`` the
+    part of S that is not regularizer. A mean of N_c noisy codes is too long by f / N_c on average; left in, a
+    class of ten samples beside classes of thousands is hardly answered. A class without samples never is.
     Raises :class:`EdgeModelError` if the statistics are not positive.
     """
     return prepare(statistics, options).solve()

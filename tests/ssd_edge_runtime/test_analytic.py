@@ -69,7 +69,17 @@ def test_lda_is_the_gaussian_discriminant_with_equal_priors() -> None:
     covariance = (centered.T @ centered + 0.01 * np.trace(z.T @ z) / 20 * np.eye(20)) / 90
     inverse = np.linalg.inv(covariance)
     np.testing.assert_allclose(weights, mean @ inverse, rtol=1e-4)
-    np.testing.assert_allclose(bias, -0.5 * np.einsum("ci,ij,cj->c", mean, inverse, mean), rtol=1e-4)
+    squared = np.einsum("ci,ij,cj->c", mean, inverse, mean)
+    freedom = np.trace(inverse @ (centered.T @ centered / 90))
+    np.testing.assert_allclose(bias, -0.5 * (squared - freedom / np.bincount(y)), rtol=1e-4)
+
+
+def test_the_trace_is_estimated_well_for_many_neurons() -> None:
+    z = codes_of(3, 2000, 300, 60).astype(np.float64)
+    matrix = np.linalg.inv(z.T @ z + 5.0 * np.eye(300))
+    probes = analytic._probes(300)
+    assert np.vdot(probes, probes @ matrix) == pytest.approx(np.trace(matrix), rel=0.05)
+    np.testing.assert_array_equal(analytic._probes(20), np.eye(20))
 
 
 def test_lda_never_answers_a_class_without_samples() -> None:
