@@ -14,6 +14,7 @@ EXAMPLE = """\b
 Example:
   ssd-edge infer model.onnx photo.png
   ssd-edge infer model.onnx samples.npz photos/ --top 3 --reject-below 0.8 --json
+  sensor | ssd-edge infer model.onnx -
 """
 
 
@@ -41,10 +42,20 @@ def command(
     verify: bool,
     as_json: bool,
 ) -> None:
-    """Label every sample of each INPUT: an image, a folder of images, .npz, .npy or .csv."""
+    """Label every sample of each INPUT: an image, a folder of images, .npz, .npy or .csv.
+
+    With - as the only INPUT, samples are JSON lines on standard input, each answered by a line at once.
+    """
     from ssd_edge.cli.models import load_inputs, load_model
+    from ssd_edge.cli.streams import infer_stream
+    from ssd_edge_runtime.errors import OptionError
 
     edge = load_model(model, engine=engine, threads=threads, verify=verify)
+    if Path("-") in inputs:
+        if len(inputs) > 1:
+            raise OptionError("-, standard input, must be the only INPUT")
+        infer_stream(edge, lambda probabilities: answers_for(probabilities, edge.classes_, top, reject_below)[0])
+        return
     answers: list[dict[str, Any]] = []
     for path in inputs:
         x, sources = load_inputs(path, edge)

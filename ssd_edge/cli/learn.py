@@ -21,6 +21,7 @@ from ssd_edge.cli.output import common_options, emit_json, plain, progress
 EXAMPLE = """\b
 Example:
   ssd-edge learn model.onnx new-classes.npz
+  sensor | ssd-edge learn model.onnx - --checkpoint-every 100
   ssd-edge learn model.onnx photos/ --guard test.npz --max-drop 0.02 -o learned.onnx
 """
 
@@ -59,12 +60,19 @@ def command(
 
     Labels that MODEL does not know become new classes. When this command ends with status 0, what it reports is on
     storage. Where --guard does not hold, nothing is saved and the status is 1.
+
+    With - as DATA, samples are JSON lines on standard input: {"x": [...], "y": "label"} is learned, a line without
+    y is predicted, and each is answered by a line at once. MODEL is saved at the end and at checkpoints.
     """
     from ssd_edge.cli.changes import changing
     from ssd_edge.cli.models import load_labelled
+    from ssd_edge.cli.streams import learn_stream
 
     chosen = LearnPlan(**plan, guarded=guard is not None)
     with changing(model, output, keep, lock_timeout, verify=verify) as change:
+        if data == "-":
+            learn_stream(change, chosen)
+            return
         dataset = load_labelled(data, change.model, split=split, root=data_root)
         judge = load_labelled(guard, change.model, split="test", root=data_root) if guard else None
         begun = time.perf_counter()
