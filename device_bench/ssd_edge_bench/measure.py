@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ssd_edge_bench import energy
 from ssd_edge_bench.engines import missing
 from ssd_edge_bench.machine import machine_facts, usable_cores
 from ssd_edge_bench.options import BenchOptions
@@ -183,6 +184,7 @@ def _document(
         "results": results,
         "stability": stability(results, machine, usable_cores()),
         "roofline": describe(state, *probe_ceilings(state), results) if options.threads == 1 else None,
+        "energy": energy.describe(),
         "file_bytes": path.stat().st_size,
         "inference_bytes": len(format.to_bytes(state, learning_state=False)),
         "peak_rss_bytes": first.get("peak_rss_bytes"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ssd_edge_bench.charts import COLORS, Bar, Point, bars, distributions, roofline
-from ssd_edge_bench.tables import machine_line, operation_name, stability_lines
+from ssd_edge_bench.tables import energy_lines, machine_line, operation_name, stability_lines
 from ssd_edge_bench.units import duration, share, size
 
 STYLE = """
@@ -66,7 +66,7 @@ def _summary(document: dict[str, Any]) -> str:
         for layer in model["layers"]
     )
     steady = document["stability"]["stable"]
-    notes = "<br>".join(_e(line) for line in stability_lines(document))
+    notes = "<br>".join(_e(line) for line in stability_lines(document) + energy_lines(document))
     return (
         f"<p>{_e(machine_line(document))}</p>"
         f"<p>{_e(shapes)}; {model['classes']} classes, {_e(model['readout'])} readout, {_e(model['values'])}</p>"

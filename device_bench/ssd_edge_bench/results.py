@@ -22,7 +22,9 @@ def result_rows(answers: dict[str, list[dict[str, Any]]], operations: Sequence[s
             rows.append(result_row(engine, "start", 1, [[answer["start_us"]] for answer in processes]))
         for first, *others in zip(*(answer["operations"] for answer in processes), strict=True):
             values = [first["values_us"], *(other["values_us"] for other in others)]
-            rows.append(result_row(engine, first["operation"], first["batch"], values))
+            row = result_row(engine, first["operation"], first["batch"], values)
+            row["joules_per_sample"] = _per_sample([first, *others], row["batch"] * row["runs"])
+            rows.append(row)
     return rows
 
 
@@ -45,6 +47,12 @@ def result_row(engine: str, operation: str, batch: int, values: Sequence[Sequenc
         "unstable": unstable(values),
         "values_us": [[round(value, 3) for value in process] for process in values],
     }
+
+
+def _per_sample(answers: list[dict[str, Any]], samples: int) -> float | None:
+    """Energy of the whole system over the timed loops, per sample; None where it cannot be read."""
+    joules = [answer["joules"] for answer in answers]
+    return None if None in joules else float(sum(joules)) / samples
 
 
 def stability(results: list[dict[str, Any]], machine: dict[str, Any], cores: int) -> dict[str, Any]:

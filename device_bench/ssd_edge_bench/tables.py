@@ -22,6 +22,8 @@ def print_document(document: dict[str, Any], console: Console | None = None) -> 
     for line in document["engines"]:
         if line["skipped"]:
             console.print(f"{line['engine']}: left out, {line['skipped']}")
+    for line in energy_lines(document):
+        console.print(line)
     if document["roofline"] is not None:
         console.print(roofline_table(document["roofline"]))
     if "accuracy" in document:
@@ -92,6 +94,16 @@ def stability_lines(document: dict[str, Any]) -> list[str]:
     verdict = "stable" if stability["stable"] else "unstable (*)"
     lines = [f"This run was {verdict}: processes differ by {stability['largest_spread']:.0%} at most."]
     return lines + [f"  {advice}" for advice in stability["advice"]]
+
+
+def energy_lines(document: dict[str, Any]) -> list[str]:
+    """Energy per sample where the system shows it; it counts the whole system, not this process alone."""
+    source = document["energy"]["source"]
+    if source is None:
+        return [f"energy: {document['energy']['note']}"]
+    rows = [row for row in document["results"] if row.get("joules_per_sample") is not None]
+    shares = [f"{operation_name(row)} {row['engine']} {1e6 * row['joules_per_sample']:.3g} uJ" for row in rows]
+    return [f"energy per sample, whole system, {source}: {', '.join(shares)}"]
 
 
 def roofline_table(roofline: dict[str, Any]) -> Table:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssd_edge_bench import energy
 from ssd_edge_bench.engines import Engine, open_engine
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ def _operation(
     rows = []
     for batch in job["batches"] if operation in ("predict", "learn") else [1]:
         call, before = _calls(engine, operation, job, x, y, batch)
-        values = time_calls(call, before, job["seconds"], job["runs"])
-        rows.append({"operation": operation, "batch": batch, "values_us": values})
+        done = warm_up(call, before, job["seconds"] * WARM_UP_SHARE, job["runs"][1])
+        counter, begun = energy.read(), time.perf_counter()
+        values = time_calls(call, before, done, job["seconds"], job["runs"])
+        joules = energy.since(counter, time.perf_counter() - begun)
+        rows.append({"operation": operation, "batch": batch, "values_us": values, "joules": joules})
     return rows
 
 
@@ -93,13 +97,18 @@ def _calls(
     return lambda _: engine.save(Path(job["scratch"])), learned
 
 
-def time_calls(call: Call, before: Call, seconds: float, runs: tuple[int, int]) -> list[float]:
-    """Microseconds of each call, after a warm-up, for ``seconds`` but within ``runs`` (least, most) calls."""
-    done, end = 0, time.perf_counter() + seconds * WARM_UP_SHARE
-    while done < WARM_UP_CALLS or (time.perf_counter() < end and done < runs[1]):
+def warm_up(call: Call, before: Call, seconds: float, most: int) -> int:
+    """Call untimed for ``seconds``; returns how many calls that were."""
+    done, end = 0, time.perf_counter() + seconds
+    while done < WARM_UP_CALLS or (time.perf_counter() < end and done < most):
         before(done)
         call(done)
         done += 1
+    return done
+
+
+def time_calls(call: Call, before: Call, done: int, seconds: float, runs: tuple[int, int]) -> list[float]:
+    """Microseconds of each call, for ``seconds`` but within ``runs`` (least, most) calls; ``done`` went before."""
     values: list[float] = []
     end = time.perf_counter() + seconds
     while len(values) < runs[0] or (time.perf_counter() < end and len(values) < runs[1]):
