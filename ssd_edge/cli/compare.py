@@ -54,7 +54,7 @@ def command(
     rows = values.pop("row", [])
     names = methods.split(",") if methods else values.pop("methods", [])
     folder = out or Path("runs") / f"compare-{Path(str(values['data'])).stem}"
-    place = {"out": folder, "resume": resume, "force": force}
+    place: dict[str, Any] = {"out": folder, "resume": resume, "force": force}
     try:
         with training_bar("comparing, runs") as report:
             result = compare(values.pop("data"), names, rows=rows, report=report, **place, **values)

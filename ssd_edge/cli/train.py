@@ -76,7 +76,7 @@ def training_options(function: Any) -> Any:
         click.option("--hold-out", type=float, help="Share of the training part kept for choosing options [0]."),
         click.option("--epochs", type=int, help="Passes over each task [10]."),
         click.option("--batch-size", type=int, help="Samples per step [128]."),
-        click.option("--lr", type=float, help="Step size of plain SGD [0.05]."),
+        click.option("--lr", type=float, help="Step size of plain SGD [0.05; plain networks: 0.5]."),
         click.option("--clip-norm", type=float, help="Largest gradient norm [1]."),
         click.option("--readout-init", type=float, help="Bound of a new class's first weights [0.5]."),
         click.option("--switch", type=float, help="GABA switch s, as a share of the first task's samples [0.2]."),

@@ -77,6 +77,10 @@ class Method:
     """Trained on all tasks' data together."""
     learns_features: ClassVar[bool] = True
     """Whether gradient steps change W."""
+    lr: ClassVar[float] = 0.05
+    """The usual step size."""
+    readout_init: ClassVar[float | None] = 0.5
+    """The usual bound of a class's first weights; None: 1 / sqrt(neurons)."""
     single_pass: ClassVar[bool] = False
     """Trained in one pass over each task, whatever the number of epochs."""
     centered: ClassVar[bool | None] = None

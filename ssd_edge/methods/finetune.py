@@ -13,3 +13,5 @@ class Finetune(Method):
     name: ClassVar[str] = "finetune"
     is_network: ClassVar[bool] = True
     topk: ClassVar[bool] = False
+    lr: ClassVar[float] = 0.5
+    readout_init: ClassVar[float | None] = None

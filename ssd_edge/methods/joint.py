@@ -13,4 +13,6 @@ class Joint(Method):
     name: ClassVar[str] = "joint"
     is_network: ClassVar[bool] = True
     topk: ClassVar[bool] = False
+    lr: ClassVar[float] = 0.5
+    readout_init: ClassVar[float | None] = None
     all_at_once: ClassVar[bool] = True

@@ -15,3 +15,5 @@ class Random(Method):
     is_network: ClassVar[bool] = True
     readout: ClassVar[ReadoutKind] = "analytic"
     learns_features: ClassVar[bool] = False
+    lr: ClassVar[float] = 0.5
+    readout_init: ClassVar[float | None] = 0.0

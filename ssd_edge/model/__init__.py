@@ -1,6 +1,6 @@
 """The Top-K network: layers, inhibition, activation frequency, readout."""
 
-from ssd_edge.model.initialize import initial_weight, normalize_rows
+from ssd_edge.model.initialize import initial_weight, normalize_rows, normalize_rows_
 from ssd_edge.model.layer import TopKLayer
 from ssd_edge.model.network import TopKNetwork
 from ssd_edge.model.storage import load_network, network_from_tensors, network_to_tensors, save_network
@@ -13,5 +13,6 @@ __all__ = [
     "network_from_tensors",
     "network_to_tensors",
     "normalize_rows",
+    "normalize_rows_",
     "save_network",
 ]

@@ -18,3 +18,9 @@ def normalize_rows(weight: Tensor) -> Tensor:
     """``w / max(||w||, 1e-12)`` row by row: an all-zero row stays zero (the reference makes it NaN)."""
     norms: Tensor = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
     return weight / norms.clamp_min(SMALLEST_NORM)
+
+
+def normalize_rows_(weight: Tensor) -> Tensor:
+    """``normalize_rows`` in place."""
+    norms: Tensor = torch.linalg.vector_norm(weight, dim=1, keepdim=True)
+    return weight.div_(norms.clamp_min_(SMALLEST_NORM))

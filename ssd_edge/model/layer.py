@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ssd_edge.model.linear import linear
+from ssd_edge.model.linear import relu_linear
 from ssd_edge_runtime.options import require
 
 
@@ -37,7 +37,7 @@ class TopKLayer(nn.Module):
         self.switch: float | None = None
         """s; None where inhibition is complete from the start."""
         self.sparse_backward = False
-        """Leave the gradient of ``weight`` as active rows alone; see ``linear``."""
+        """Leave the gradient of ``weight`` as active rows alone; see ``relu_linear``."""
         self.weight = nn.Parameter(weight.detach().clone().float())
         self.register_buffer("mask", mask)
         for name in ("inhibition_count", "activation_count", "task_count"):
@@ -50,7 +50,7 @@ class TopKLayer(nn.Module):
 
     def activate(self, x: Tensor) -> Tensor:
         """``a = relu(W x)``, float32 (N, n): the activations before the Top-K."""
-        return torch.relu(linear(x, self.weight, sparse=self.sparse_backward))
+        return relu_linear(x, self.weight, sparse=self.sparse_backward)
 
     def inhibit(self, a: Tensor) -> Tensor:
         """``z = relu(a - g I)``, float32 (N, n)."""

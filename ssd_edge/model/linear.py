@@ -1,4 +1,4 @@
-"""``W x`` whose gradient touches active rows only."""
+"""``relu(W x)`` whose gradient touches active rows only."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ FEW = 0.1
 
 
 class RowGradient:
-    """A gradient of W that is zero outside some rows: ``rows`` int64 (m,), ``values`` float32 (m, d)."""
+    """A gradient of W that is zero outside some rows: ``rows`` int64 (m,), ``values`` float32 (m, d).
 
-    def __init__(self, rows: Tensor, values: Tensor) -> None:
+    ``rows`` is None where no row is zero.
+    """
+
+    def __init__(self, rows: Tensor | None, values: Tensor) -> None:
         self.rows = rows
         self.values = values
 
+    def to_dense(self, like: Tensor) -> Tensor:
+        """The whole gradient, of the shape of ``like``."""
+        return self.values if self.rows is None else torch.zeros_like(like).index_copy_(0, self.rows, self.values)
 
-class _SparseRowsLinear(torch.autograd.Function):
+
+class _SparseRowsReLU(torch.autograd.Function):
     """After a Top-K most columns of the output's gradient are zero, and so are those rows of W's gradient.
 
     The rows are left in ``weight.row_gradient``, so that the optimizer can pass over all others.
@@ -30,45 +37,53 @@ class _SparseRowsLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return functional.linear(x, weight)
+        a = functional.linear(x, weight).clamp_min_(0.0)
+        ctx.save_for_backward(x, weight, a)
+        return a
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None]:
-        x, weight = ctx.saved_tensors
-        weight.row_gradient = row_gradient(grads[0], x)
-        needed = ctx.needs_input_grad[0]
-        rows = weight.row_gradient.rows
-        return (grads[0].index_select(1, rows) @ weight.index_select(0, rows) if needed else None), None
+        x, weight, a = ctx.saved_tensors
+        weight.row_gradient = row_gradient(grads[0], a, x)
+        if not ctx.needs_input_grad[0]:
+            return None, None
+        return torch.where(a > 0, grads[0], 0.0) @ weight, None
 
 
-def row_gradient(gradient: Tensor, x: Tensor) -> RowGradient:
-    """``gradient^T x``, float32 (N, n) and (N, d), as the rows that are not zero; on the CPU."""
-    transposed = gradient.T.contiguous()
-    entries = transposed.nonzero()
-    rows, lengths = torch.unique_consecutive(entries[:, 0], return_counts=True)
-    if len(entries) > FEW * gradient.numel():
-        return RowGradient(rows, transposed.index_select(0, rows) @ x)
-    # The device's kernel: torch's own CSR product spends more on building the matrix than on multiplying it.
-    indptr = np.zeros(len(rows) + 1, np.int32)
-    np.cumsum(lengths.numpy(), out=indptr[1:])
-    columns = entries[:, 1].numpy().astype(np.int32)
-    values = transposed[entries[:, 0], entries[:, 1]].numpy()
-    samples, width = x.shape
-    out = np.zeros((len(rows), width), np.float32)
-    _sparsetools.csr_matvecs(
-        len(rows), samples, width, indptr, columns, values, x.detach().contiguous().numpy().ravel(), out.ravel()
+def row_gradient(gradient: Tensor, a: Tensor, x: Tensor) -> RowGradient:
+    """``(gradient [a > 0])^T x`` as the rows that are not zero; float32 (N, n), (N, n) and (N, d), on the CPU."""
+    dense = gradient.contiguous().numpy()
+    entries = np.flatnonzero(dense != 0)
+    entries = entries[a.detach().numpy().ravel()[entries] > 0]
+    samples, neurons = np.divmod(entries, dense.shape[1])
+    active = np.zeros(dense.shape[1], np.bool_)
+    active[neurons] = True
+    rows = np.flatnonzero(active)
+    if len(entries) > FEW * dense.size:
+        masked = torch.where(a > 0, gradient, 0.0)
+        if len(rows) == dense.shape[1]:
+            return RowGradient(None, masked.T @ x)
+        chosen = torch.from_numpy(rows)
+        return RowGradient(chosen, masked.index_select(1, chosen).T @ x)
+    # The device's kernel: torch's own sparse product spends more on building the matrix than on multiplying it.
+    place = np.zeros(dense.shape[1], np.int32)
+    place[rows] = np.arange(len(rows), dtype=np.int32)
+    indptr = np.searchsorted(samples, np.arange(len(x) + 1)).astype(np.int32)
+    inputs, values = x.detach().contiguous().numpy(), dense.ravel()[entries]
+    out = np.zeros((len(rows), inputs.shape[1]), np.float32)
+    _sparsetools.csc_matvecs(
+        len(rows), len(x), inputs.shape[1], indptr, place[neurons], values, inputs.ravel(), out.ravel()
     )
-    return RowGradient(rows, torch.from_numpy(out))
+    return RowGradient(torch.from_numpy(rows), torch.from_numpy(out))
 
 
-def linear(x: Tensor, weight: Tensor, *, sparse: bool) -> Tensor:
-    """``x W^T``, float32 (N, n); with ``sparse`` the gradient goes to ``weight.row_gradient``, not .grad."""
-    if not sparse:
-        return functional.linear(x, weight)
-    out = _SparseRowsLinear.apply(x, weight)
+def relu_linear(x: Tensor, weight: Tensor, *, sparse: bool) -> Tensor:
+    """``relu(x W^T)``, float32 (N, n); with ``sparse`` the gradient goes to ``weight.row_gradient``, not .grad."""
+    if not (sparse and torch.is_grad_enabled()):
+        return torch.relu(functional.linear(x, weight))
+    out = _SparseRowsReLU.apply(x, weight)
     assert isinstance(out, Tensor)
     return out
 
 
-__all__ = ["RowGradient", "linear", "row_gradient"]
+__all__ = ["RowGradient", "relu_linear", "row_gradient"]

@@ -141,7 +141,7 @@ class TopKNetwork(nn.Module):
     def count(self, codes: Sequence[Tensor], y: Tensor) -> None:
         """Count which neurons fired: ``codes`` from ``codes()``, labels int64 (N,) as indices into ``classes``."""
         for layer, z in zip(self.topk_layers, codes, strict=True):
-            fired = (z > 0).to(torch.float32)
+            fired = z.sign()
             layer.activation_count += fired.sum(0).long()
             layer.task_count += fired.sum(0).long()
             members = nn.functional.one_hot(y, len(self.classes)).to(torch.float32)

@@ -61,12 +61,12 @@ class TrainConfig:
     """Passes over each task's training data."""
     batch_size: int = 128
     """Samples per step."""
-    lr: float = 0.05
-    """Step size of plain SGD."""
+    lr: float | None = None
+    """Step size of plain SGD; None: 0.05 on Top-K networks, 0.5 on plain ones and fixed features."""
     clip_norm: float = 1.0
     """Largest global gradient norm."""
     readout_init: float | None = None
-    """Bound of a new class's first weights; None: 0.5 for Top-K networks, else 1 / sqrt(last hidden)."""
+    """Bound of a new class's first weights; None: 0.5 for Top-K networks, 1 / sqrt(last hidden) for plain ones."""
     switch: float = 0.2
     """s of the GABA switch, as a share of the samples presented in the first task (its samples x epochs)."""
     solver: Solver = "lda"
@@ -124,7 +124,7 @@ class TrainConfig:
         """The options of a gradient step, as the device will take them on."""
         distill = self.settings.get("ssd", {})
         return LearningOptions(
-            learning_rate=self.lr,
+            learning_rate=self.spec.network.lr if self.lr is None else self.lr,
             batch_size=self.batch_size,
             clip_norm=self.clip_norm,
             nonnegative=bool(self.nonnegative),
@@ -137,7 +137,8 @@ class TrainConfig:
     def _readout_init(self) -> float:
         if self.readout_init is not None:
             return self.readout_init
-        return 0.5 if self.spec.topk else float(self.hidden[-1] ** -0.5)
+        usual = self.spec.network.readout_init
+        return float(self.hidden[-1] ** -0.5) if usual is None else usual
 
     @property
     def analytic(self) -> AnalyticOptions | None:
@@ -154,6 +155,8 @@ class TrainConfig:
             self,
             readout=readout,
             k=self._spread(self.k) if self.k else default_k,
+            lr=self.learning.learning_rate,
+            readout_init=self.learning.readout_init,
             center=self._centered(analytic),
             nonnegative=(self.spec.topk and not analytic) if self.nonnegative is None else self.nonnegative,
             base_tasks=(self.base_tasks or self._usual_base()) if analytic else None,

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssd_edge.methods import Batch, Method, Task
-from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
+from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows_
 from ssd_edge.model.linear import RowGradient
 from ssd_edge_runtime.options import LearningOptions
 
@@ -35,9 +35,13 @@ class Step:
             layer.weight.requires_grad_(self.learns_features)
             layer.sparse_backward = sparse
 
-    def __call__(self, u: Tensor, y: Tensor, task: Task) -> Tensor:
-        """Learn from one batch: u float32 (N, d) preprocessed, y int64 (N,). Returns the loss before it."""
+    def __call__(self, u: Tensor, y: Tensor, task: Task, samples: Tensor | None = None) -> Tensor:
+        """Learn from one batch: u float32 (N, d) preprocessed, y int64 (N,). Returns the loss before it.
+
+        ``samples`` int64 (N,): where they stand in the task's data, if that is where they come from.
+        """
         batch = self.forward(u, y)
+        batch.samples = samples
         loss = functional.cross_entropy(batch.logits, y)
         for method in self.methods:
             loss = method.loss(loss, batch, task)
@@ -49,8 +53,10 @@ class Step:
         task.gradients = self.all_gradients() if self.keeps_before else {}
         if self.counting:
             self.network.count(batch.codes, y)
-        for layer, z in zip(self.network.topk_layers, batch.codes, strict=True):
-            layer.inhibition_count += (z > 0).sum(0)
+        with torch.no_grad():
+            for layer, z in zip(self.network.topk_layers, batch.codes, strict=True):
+                # z is never negative; a sum of floats is several times faster than one of booleans.
+                layer.inhibition_count += z.sign().sum(0).long()
         for method in self.methods:
             method.after_batch(batch, task, before)
         return loss.detach()
@@ -79,10 +85,10 @@ class Step:
             if not value.requires_grad:
                 continue
             rows: RowGradient | None = getattr(value, "row_gradient", None)
-            gradient = torch.zeros_like(value) if value.grad is None else value.grad
-            if value.grad is None and rows is not None:
-                gradient[rows.rows] = rows.values
-            gradients[name] = gradient
+            if value.grad is None:
+                gradients[name] = torch.zeros_like(value) if rows is None else rows.to_dense(value)
+            else:
+                gradients[name] = value.grad
         return gradients
 
     @torch.no_grad()
@@ -107,22 +113,27 @@ class Step:
         if dense is None:
             assert rows is not None
             if layer.mask is not None:
-                rows.values *= layer.mask[rows.rows]
+                rows.values *= layer.mask if rows.rows is None else layer.mask[rows.rows]
             return rows
         if rows is not None:
-            dense.index_add_(0, rows.rows, rows.values)
+            dense += rows.to_dense(dense)
         return dense if layer.mask is None else dense.mul_(layer.mask)
 
     def move_rows(self, layer: TopKLayer, gradient: RowGradient | Tensor, rate: Tensor) -> None:
         """Move W against its gradient; only rows with a gradient are clamped and normalized again."""
         if isinstance(gradient, RowGradient):
-            moved = layer.weight[gradient.rows].addcmul_(gradient.values, -rate)
-            layer.weight[gradient.rows] = self.project(moved)
+            rows = gradient.rows
+            moved = layer.weight if rows is None else layer.weight.index_select(0, rows)
+            self.project(moved.addcmul_(gradient.values, -rate))
+            if rows is not None:
+                layer.weight.index_copy_(0, rows, moved)
             return
         changed = (gradient != 0).any(dim=1, keepdim=True)
         moved = self.project(layer.weight - rate * gradient)
         layer.weight.copy_(torch.where(changed, moved, layer.weight))
 
     def project(self, rows: Tensor) -> Tensor:
-        """Clamp to >= 0 where asked, and scale rows to length 1."""
-        return normalize_rows(rows.clamp_min_(0.0) if self.learning.nonnegative else rows)
+        """Clamp to >= 0 where asked, and scale rows to length 1, in place."""
+        if self.learning.nonnegative:
+            rows.clamp_min_(0.0)
+        return normalize_rows_(rows)

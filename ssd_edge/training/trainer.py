@@ -167,7 +167,7 @@ class Trainer:
             for batch in range(position.batch, len(order)):
                 self.network.train()
                 samples = order[batch]
-                step(task.u[samples], task.y[samples], task, samples)
+                step(task.u.index_select(0, samples), task.y[samples], task, samples)
                 position.epoch, position.batch = epoch, batch + 1
                 self.measure(len(order[batch]))
                 tick(1)

@@ -131,7 +131,7 @@ class TestTrainer:
         assert (matrix[np.triu_indices(3, 1)] == 0).all()
         assert run.network.classes == list("012345")
         assert run.metrics["average_accuracy"] == pytest.approx(matrix[-1].mean())
-        assert matrix[0, 0] > 0.6
+        assert matrix[0, 0] > 0.5
 
     def test_the_matrix_is_what_the_network_answers(self):
         run = train("digits", tasks=2, class_order=3, **SMALL)
