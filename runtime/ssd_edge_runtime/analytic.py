@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,8 +184,8 @@ def _probes(neurons: int) -> Float64:
     """Vectors p with ``sum p^T A p`` near ``trace(A)``: exact for few neurons, Hutchinson's estimate for many."""
     if neurons <= PROBES:
         return np.eye(neurons)
-    signs = np.random.default_rng(0).integers(0, 2, (PROBES, neurons)) * 2.0 - 1.0
-    return signs / np.sqrt(PROBES)
+    signs: Float64 = np.random.default_rng(0).integers(0, 2, (PROBES, neurons)) * 2.0 - 1.0
+    return signs / math.sqrt(PROBES)
 
 
 def prepare(statistics: Statistics, options: AnalyticOptions) -> System:
@@ -205,8 +206,8 @@ def solve(statistics: Statistics, options: AnalyticOptions) -> tuple[Float32, Fl
 
     With ``lam = rho * trace(G) / n``: ridge, ``V = C (G + lam I)^-1``, ``b = 0``; lda (equal priors), with the
     pooled within-class covariance ``S = (G - sum_c N_c mu_c mu_c^T + lam I) / N``: ``V_c = mu_c^T S^-1``,
-    ``b_c = -(mu_c^T S^-1 mu_c - f / N_c) / 2``, f the effective degrees of freedom ``trace(S^-1 S_0)``, ``S_0`` the
-    part of S that is not regularizer. A mean of N_c noisy codes is too long by f / N_c on average; left in, a
+    ``b_c = -(mu_c^T S^-1 mu_c - f / N_c) / 2``, f the effective degrees of freedom ``trace(S^-1 S_0)``, ``S_0``
+    the part of S that is not regularizer. A mean of N_c noisy codes is too long by f / N_c on average; left in, a
     class of ten samples beside classes of thousands is hardly answered. A class without samples never is.
     Raises :class:`EdgeModelError` if the statistics are not positive.
     """

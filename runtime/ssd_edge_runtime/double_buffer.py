@@ -8,6 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.csr import Float32
+from ssd_edge_runtime.dampening import (
+    DampeningOptions,
+    DampeningReport,
+    accuracy,
+    dampen,
+    importance,
+    mean_importance,
+)
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.forward import preprocess
 from ssd_edge_runtime.gradient import step
@@ -122,15 +130,48 @@ class GradientLearner:
             behind[:] = True
         state.task_samples = 0
 
+    def forget_state(self, published: Snapshot, index: int) -> ModelState:
+        """A writable copy without class ``index``."""
+        state = writable_copy(published.state)
+        state.values_type, state.teacher = "float32", None
+        drop_class(state, index)
+        return state
+
     def forget(self, published: Snapshot, index: int) -> Snapshot:
         """Remove class ``index`` from the readout, the counts and the teacher."""
-        state = writable_copy(published.state)
-        drop_class(state, index)
+        state = self.forget_state(published, index)
         if self._teacher is not None:
-            state.teacher = None
             self._teacher = self._teacher.without_class(state, index, self._indexes)
         self.spare = None
         return Snapshot(state)
+
+    def dampen(
+        self,
+        published: Snapshot,
+        index: int,
+        forgotten: Float32,
+        retained: tuple[Float32, NDArray[np.intp]],
+        options: DampeningOptions,
+    ) -> tuple[Snapshot, DampeningReport]:
+        """Dampen the weights that served class ``index`` and remove it; a teacher becomes the result.
+
+        ``forgotten`` samples of the class, ``retained`` samples of others and their class indices.
+        """
+        labels = np.full(len(forgotten), index)
+        own = importance(published.state, self._indexes, forgotten, labels)
+        rest = importance(published.state, self._indexes, *retained)
+        everything = mean_importance(own, len(forgotten), rest, len(retained[0]))
+        plain, state = self.forget_state(published, index), self.forget_state(published, index)
+        dampened = dampen(state, own.without_class(index), everything.without_class(index), options)
+        fresh = Snapshot(state)
+        kept = retained[1] - (retained[1] > index)
+        weights = sum(layer.weights.nonzeros for layer in state.layers) + state.readout.weights.size
+        before, after = (accuracy(each, retained[0], kept) for each in (Snapshot(plain), fresh))
+        if self._teacher is not None:
+            # The old teacher still knows the class.
+            self._teacher = LiveTeacher(state, len(state.classes), self._teacher.selected)
+        self.spare = None
+        return fresh, DampeningReport(dampened, weights, before, after)
 
     def drop_spare(self) -> None:
         """The published state was replaced: the spare copy no longer belongs to it."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.analytic_learner import AnalyticLearner
 from ssd_edge_runtime.csr import Float32
+from ssd_edge_runtime.dampening import DampeningOptions, DampeningReport
 from ssd_edge_runtime.double_buffer import GradientLearner
 from ssd_edge_runtime.engine import check_engine
 from ssd_edge_runtime.errors import EdgeModelError
@@ -164,6 +165,30 @@ class EdgeModel:
                 self._publish(self._gradient.forget(self._published, self._live.classes.index(name)))
             self._wrote()
         return self
+
+    def dampen(
+        self, name: Any, samples: Any, retained: tuple[Any, Any], options: DampeningOptions | None = None
+    ) -> DampeningReport:
+        """Remove a class from a gradient readout and dampen the weights that served it, at a reported cost.
+
+        ``samples`` of the class and ``retained``, samples of the others with their labels, must be at hand:
+        Selective Synaptic Dampening compares what each weight means to the two.
+        """
+        with self._learning:
+            if self._gradient is None:
+                raise EdgeModelError("dampen needs the gradient readout; the analytic one can unlearn exactly")
+            index = self._live.classes.index(self._known(name))
+            forgotten = as_samples(samples, self._input_shape, self._input_width)
+            kept = as_samples(retained[0], self._input_shape, self._input_width)
+            labels = [self._live.classes.index(self._known(each)) for each in as_names(retained[1], len(kept))]
+            if index in labels:
+                raise EdgeModelError(f"retained samples must not be of the class to forget, {name!r}")
+            snapshot, report = self._gradient.dampen(
+                self._published, index, forgotten, (kept, np.array(labels)), options or DampeningOptions()
+            )
+            self._publish(snapshot)
+            self._wrote()
+            return report
 
     def rename(self, old: Any, new: Any) -> EdgeModel:
         """Give a class another name."""

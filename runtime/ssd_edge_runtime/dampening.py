@@ -1,0 +1,117 @@
+"""Selective Synaptic Dampening (Foster et al., AAAI 2024): shrink the weights that served what is forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssd_edge_runtime.backward import Pairs, backpropagate, code_gradient, readout_gradient, weight_gradient
+from ssd_edge_runtime.counting import Touched
+from ssd_edge_runtime.csr import Float32
+from ssd_edge_runtime.forward import forward, preprocess
+from ssd_edge_runtime.options import require
+from ssd_edge_runtime.rows import RowIndex
+from ssd_edge_runtime.snapshot import Snapshot
+from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.teaching import logit_gradient
+
+BLOCK = 128
+
+
+@dataclass(frozen=True)
+class DampeningOptions:
+    """Which weights are dampened, and how far."""
+
+    alpha: float = 10.0
+    """A weight is dampened where its importance to what is forgotten exceeds this times that to everything."""
+    limit: float = 1.0
+    """The paper's lambda: it is multiplied by ``limit I_all / I_forgotten``, at most 1."""
+
+    def __post_init__(self) -> None:
+        require(self.alpha > 0.0, f"alpha must be positive, got {self.alpha}")
+        require(self.limit >= 0.0, f"limit must not be negative, got {self.limit}")
+
+
+@dataclass(frozen=True)
+class DampeningReport:
+    """What forgetting a class by dampening changed, and what it cost the others."""
+
+    dampened: int
+    """Weights made smaller."""
+    weights: int
+    """Weights in all."""
+    accuracy_before: float
+    """On the retained samples, among the classes that stay."""
+    accuracy_after: float
+    """The same afterwards."""
+
+
+@dataclass(eq=False)
+class Importance:
+    """Mean squared gradient of the log likelihood, per weight."""
+
+    hidden: list[Float32]
+    """Per layer, flat over the stored entries of W."""
+    readout: Float32
+    """(n, classes), of V^T."""
+
+    def without_class(self, index: int) -> Importance:
+        """The same without a class's row of V."""
+        return Importance(self.hidden, np.delete(self.readout, index, axis=1))
+
+
+def importance(state: ModelState, indexes: list[RowIndex], x: Float32, labels: NDArray[np.intp]) -> Importance:
+    """Squared gradients of samples x float32 (N, d) with class indices ``labels``, averaged over samples.
+
+    The square of a sample's gradient is the gradient with both of its factors squared: each weight meets each
+    sample once.
+    """
+    readout = np.ascontiguousarray(state.readout.weights.T)
+    found = Importance([np.zeros_like(layer.weights.values) for layer in state.layers], np.zeros_like(readout))
+    for start in range(0, len(x), BLOCK):
+        passes = forward(state.layers, preprocess(x[start : start + BLOCK], state.center, state.epsilon))
+        codes = passes[-1].codes
+        samples = codes.shape[0]
+        by_logits = logit_gradient(codes.read_out(readout), labels[start : start + BLOCK], None, None)
+        by_logits *= np.float32(samples)
+        by_hidden = backpropagate(state, indexes, passes, code_gradient(codes, by_logits, readout))
+        for layer, index, each, (pairs, touched), total in zip(
+            state.layers, indexes, passes, by_hidden, found.hidden, strict=True
+        ):
+            squared = Pairs(pairs.samples, pairs.neurons, np.square(pairs.values))
+            added = weight_gradient(layer.weights, index, np.square(each.u), squared, touched)
+            index.put(total, touched.rows, index.take(total, touched.rows) + added)
+        active = Touched.of(codes.neurons, codes.shape[1])
+        codes.values = np.square(codes.values)
+        found.readout[active.rows] += readout_gradient(codes, active, np.square(by_logits))
+    for total in (*found.hidden, found.readout):
+        total /= np.float32(len(x))
+    return found
+
+
+def mean_importance(a: Importance, count_a: int, b: Importance, count_b: int) -> Importance:
+    """Importance to the samples of both."""
+    share = np.float32(count_a / (count_a + count_b))
+    mix = [share * one + (1 - share) * other for one, other in zip(a.hidden, b.hidden, strict=True)]
+    return Importance(mix, share * a.readout + (1 - share) * b.readout)
+
+
+def accuracy(snapshot: Snapshot, x: Float32, labels: NDArray[np.intp]) -> float:
+    """Share of samples whose highest logit is their label's."""
+    return float(np.mean(snapshot.logits(x, "csr", 1).argmax(axis=1) == labels))
+
+
+def dampen(state: ModelState, forgotten: Importance, everything: Importance, options: DampeningOptions) -> int:
+    """Shrink weights of a writable state in place; returns how many. Rows of W keep their smaller norm."""
+    arrays = [layer.weights.values for layer in state.layers] + [state.readout.weights.T]
+    changed = 0
+    for weights, own, total in zip(
+        arrays, [*forgotten.hidden, forgotten.readout], [*everything.hidden, everything.readout], strict=True
+    ):
+        chosen = own > options.alpha * total
+        factor = np.minimum(options.limit * total[chosen] / own[chosen], 1.0)
+        changed += int(np.count_nonzero(factor * weights[chosen] != weights[chosen]))
+        weights[chosen] *= factor
+    return changed
