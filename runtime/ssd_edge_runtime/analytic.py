@@ -184,8 +184,9 @@ def _probes(neurons: int) -> Float64:
     """Vectors p with ``sum p^T A p`` near ``trace(A)``: exact for few neurons, Hutchinson's estimate for many."""
     if neurons <= PROBES:
         return np.eye(neurons)
-    signs: Float64 = np.random.default_rng(0).integers(0, 2, (PROBES, neurons)) * 2.0 - 1.0
-    return signs / math.sqrt(PROBES)
+    signs: Float64 = np.random.default_rng(0).choice([-1.0, 1.0], (PROBES, neurons))
+    signs /= math.sqrt(PROBES)
+    return signs
 
 
 def prepare(statistics: Statistics, options: AnalyticOptions) -> System:

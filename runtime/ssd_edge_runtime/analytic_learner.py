@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,15 @@ from ssd_edge_runtime.topk import Codes
 BLOCK = 256
 
 
+@dataclasses.dataclass(eq=False)
+class SolveJob:
+    """What a solution is made from, as of one moment."""
+
+    version: int
+    classes: list[str]
+    system: analytic.System
+
+
 class AnalyticLearner:
     """Live statistics and counts; ``version`` counts their changes, ``solved`` is the last one solved."""
 
@@ -27,6 +37,8 @@ class AnalyticLearner:
         self._own = False
         self.version = 0
         self.solved = 0
+        self.pending = 0.0
+        """Samples learned or unlearned since the readout was solved; infinity after a class was removed."""
 
     @property
     def live(self) -> ModelState:
@@ -60,6 +72,7 @@ class AnalyticLearner:
             statistics.class_sums += gathered.class_sums
             statistics.class_counts += gathered.class_counts
         self._count(blocks, labels, 1)
+        self.pending += len(x)
 
     def unlearn(self, x: Float32, names: list[str]) -> None:
         """Take checked samples out again; a class that loses its last sample leaves the classes."""
@@ -77,6 +90,7 @@ class AnalyticLearner:
         live = self._writable(with_statistics=False)
         live.statistics = rest
         self._count(blocks, labels, -1)
+        self.pending += len(x)
         emptied = np.flatnonzero((rest.class_counts == 0) & (gathered.class_counts > 0))
         for index in emptied[::-1]:
             self._drop(int(index))
@@ -88,23 +102,25 @@ class AnalyticLearner:
         live = self._writable()
         assert live.statistics is not None
         samples = int(statistics.class_counts[index])
+        self.pending = math.inf
         analytic.forget_mean(live.statistics.gram, statistics.class_sums[index].copy(), samples)
         self._drop(index)
 
-    def prepare(self) -> tuple[int, list[str], analytic.System]:
-        """Version, classes and equations of the readout, as of now."""
+    def prepare(self) -> SolveJob:
+        """The equations of the readout as of now; the caller holds the learning lock."""
         assert self._live.analytic is not None
-        return self.version, self._live.classes, analytic.prepare(self._statistics(), self._live.analytic)
+        system = analytic.prepare(self._statistics(), self._live.analytic)
+        return SolveJob(self.version, self._live.classes, system)
 
-    def solution(self, classes: list[str], system: analytic.System) -> Snapshot:
-        """Solve ``system`` (the slow part, under no lock) and make a snapshot that answers with it."""
+    def solution(self, job: SolveJob) -> Snapshot:
+        """Solve (the slow part, under no lock) and make a snapshot that answers with the result."""
         from ssd_edge_runtime.codecs import round_values
 
-        weights, bias = system.solve()
+        weights, bias = job.system.solve()
         if self._live.values_type != "float32":
             weights = round_values(weights, self._live.values_type)
         readout = Readout("analytic", weights, bias)
-        return Snapshot(dataclasses.replace(self._live, classes=classes, readout=readout, statistics=None))
+        return Snapshot(dataclasses.replace(self._live, classes=job.classes, readout=readout, statistics=None))
 
     def frozen(self, published: Snapshot) -> ModelState:
         """The whole state with the published readout, which must be up to date."""

@@ -1,8 +1,8 @@
 """Find task boundaries in a stream whose classes stay but change their look: a significant rise of the loss.
 
 A conformal test: while the losses of a stream are exchangeable, the rank of each among those before it is uniform,
-whatever their distribution (Vovk et al., "Testing randomness online", 2021). Bets that high ranks come too often are
-summed by Shiryaev and Roberts' rule, which bounds false alarms without assuming anything else.
+whatever their distribution (Vovk et al., "Testing randomness online", 2021). Bets that high ranks come too often
+are summed by Shiryaev and Roberts' rule, which bounds false alarms without assuming anything else.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ KEPT = 20_000
 class LossDetector:
     """Says when the losses of a stream have risen for good.
 
-    On a stream that does not change, alarms come once in ``samples_per_false_alarm`` samples on average, or less often:
-    falling losses, as of a model that learns, make them rarer still. After an alarm it starts afresh.
+    On a stream that does not change, alarms come once in ``samples_per_false_alarm`` samples on average, or less
+    often: falling losses, as of a model that learns, make them rarer still. After an alarm it starts afresh.
 
     >>> detector = LossDetector(samples_per_false_alarm=1000)
     >>> rng = np.random.default_rng(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.analytic_learner import AnalyticLearner
 from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.dampening import DampeningOptions, DampeningReport
-from ssd_edge_runtime.double_buffer import GradientLearner
+from ssd_edge_runtime.detector import LossDetector
+from ssd_edge_runtime.distill import log_softmax
 from ssd_edge_runtime.engine import check_engine
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.forward import softmax
+from ssd_edge_runtime.live import LiveModel
 from ssd_edge_runtime.merge import merge_states
 from ssd_edge_runtime.options import LearningOptions
 from ssd_edge_runtime.samples import as_names, as_samples
-from ssd_edge_runtime.snapshot import Snapshot
 from ssd_edge_runtime.state import ModelState
 
 UNKNOWN = ""
@@ -53,20 +52,11 @@ class EdgeModel:
             raise EdgeModelError(f"threads must be at least 1, got {threads}")
         self._engine = engine
         self._threads = threads
-        self._learning = threading.RLock()
-        self._solving = threading.Lock()
-        self._gate = threading.Lock()
-        self._mine = threading.local()
         self._source: tuple[Path, str] | None = None
-        self._changed = False
-        self._start(state)
-
-    def _start(self, state: ModelState) -> None:
         self._input_shape, self._input_width = state.input_shape, state.input_width
-        self._published = Snapshot(state)
-        self._published.lent = True
-        self._analytic = AnalyticLearner(self._published) if state.readout.kind == "analytic" else None
-        self._gradient = GradientLearner(self._published) if state.readout.kind == "gradient" else None
+        self._live = LiveModel(state)
+        self.detector: LossDetector | None = None
+        """Opens a task boundary where the loss of a stream rises for good (gradient readout)."""
 
     @classmethod
     def load(
@@ -111,59 +101,44 @@ class EdgeModel:
         names = as_names(y, len(answers))
         return float(np.mean([answer == name for answer, name in zip(answers.tolist(), names, strict=True)]))
 
-    def _answers(self, x: Any) -> tuple[ModelState, Float32]:
-        samples = as_samples(x, self._input_shape, self._input_width)
-        if self._analytic is not None and self._analytic.stale:
-            self._refresh()
-        with self._gate:
-            snapshot = self._published
-            snapshot.readers += 1
-        try:
-            return snapshot.state, snapshot.logits(samples, self._engine, self._threads)
-        finally:
-            with self._gate:
-                snapshot.readers -= 1
-
     # Learning
 
     def partial_fit(self, x: Any, y: Any) -> EdgeModel:
         """Learn samples in one pass, in mini-batches; labels never seen open new classes.
 
-        With the gradient readout a new class also opens a task boundary, before it is learned.
+        With the gradient readout a new class also opens a task boundary, before it is learned, and so does a rise
+        of the loss that :attr:`detector` finds significant.
         """
-        with self._learning:
-            samples = as_samples(x, self._input_shape, self._input_width)
+        with self._live.learning:
+            samples = self._samples(x)
             names = as_names(y, len(samples))
-            if self._analytic is not None:
-                self._analytic.learn(samples, names)
-            elif self._gradient is not None:
-                published = self._published
-                self._publish(self._gradient.learn(published, samples, names, self._spare_is_idle()))
-            self._wrote()
+            if self.detector is not None and self._live.state.readout.kind == "gradient":
+                self._detect(self.detector, samples, names)
+            self._live.learn(samples, names)
         return self
+
+    def _detect(self, detector: LossDetector, samples: Float32, names: list[str]) -> None:
+        places = {name: number for number, name in enumerate(self._live.state.classes)}
+        if all(name in places for name in names):
+            _, logits = self._live.answer(samples, "csr", 1)
+            labels = [places[name] for name in names]
+            if detector.update(-log_softmax(logits)[np.arange(len(names)), labels]):
+                self._live.boundary()
 
     def unlearn(self, x: Any, y: Any) -> EdgeModel:
         """Take samples out of an analytic readout, exactly as if they had never been learned."""
-        with self._learning:
-            samples = as_samples(x, self._input_shape, self._input_width)
-            names = as_names(y, len(samples))
-            if self._analytic is None:
-                raise EdgeModelError("unlearn needs the analytic readout; a gradient readout can forget a class")
-            self._analytic.unlearn(samples, names)
-            self._wrote()
+        with self._live.learning:
+            samples = self._samples(x)
+            self._live.unlearn(samples, as_names(y, len(samples)))
         return self
 
     def forget(self, name: Any) -> EdgeModel:
         """Remove a class from the answers; its samples' mean leaves the analytic statistics with it."""
-        with self._learning:
+        with self._live.learning:
             name = self._known(name)
-            if len(self._live.classes) == 1:
+            if len(self._live.state.classes) == 1:
                 raise EdgeModelError(f"cannot forget {name!r}: a model needs at least one class")
-            if self._analytic is not None:
-                self._analytic.forget(name)
-            elif self._gradient is not None:
-                self._publish(self._gradient.forget(self._published, self._live.classes.index(name)))
-            self._wrote()
+            self._live.forget(name)
         return self
 
     def dampen(
@@ -174,39 +149,26 @@ class EdgeModel:
         ``samples`` of the class and ``retained``, samples of the others with their labels, must be at hand:
         Selective Synaptic Dampening compares what each weight means to the two.
         """
-        with self._learning:
-            if self._gradient is None:
-                raise EdgeModelError("dampen needs the gradient readout; the analytic one can unlearn exactly")
-            index = self._live.classes.index(self._known(name))
-            forgotten = as_samples(samples, self._input_shape, self._input_width)
-            kept = as_samples(retained[0], self._input_shape, self._input_width)
-            labels = [self._live.classes.index(self._known(each)) for each in as_names(retained[1], len(kept))]
-            if index in labels:
-                raise EdgeModelError(f"retained samples must not be of the class to forget, {name!r}")
-            snapshot, report = self._gradient.dampen(
-                self._published, index, forgotten, (kept, np.array(labels)), options or DampeningOptions()
-            )
-            self._publish(snapshot)
-            self._wrote()
-            return report
+        with self._live.learning:
+            name = self._known(name)
+            forgotten, kept = self._samples(samples), self._samples(retained[0])
+            names = [self._known(each) for each in as_names(retained[1], len(kept))]
+            return self._live.dampen(name, forgotten, kept, names, options or DampeningOptions())
 
     def rename(self, old: Any, new: Any) -> EdgeModel:
         """Give a class another name."""
-        with self._learning:
+        with self._live.learning:
             old = self._known(old)
             new = as_names(new, 1)[0]
-            if new in self._live.classes:
+            if new in self._live.state.classes:
                 raise EdgeModelError(f"there already is a class {new!r}")
-            classes = [new if name == old else name for name in self._live.classes]
-            self._replace(classes=classes)
+            self._live.replace(classes=[new if name == old else name for name in self._live.state.classes])
         return self
 
     def begin_task(self) -> EdgeModel:
         """Open a task boundary: the model as it is becomes the teacher. A label never seen does so by itself."""
-        with self._learning:
-            if self._gradient is not None:
-                self._publish(self._gradient.boundary(self._published))
-                self._wrote()
+        with self._live.learning:
+            self._live.boundary()
         return self
 
     def end_task(self) -> EdgeModel:
@@ -219,7 +181,7 @@ class EdgeModel:
         merged = EdgeModel(
             merge_states([model.state for model in models], base.state), engine=base._engine, threads=base._threads
         )
-        merged._changed = True
+        merged._live.changed = True
         return merged
 
     def save(self, path: str | PathLike[str], *, keep: int = 3, keep_replaced: bool = True) -> int:
@@ -231,10 +193,10 @@ class EdgeModel:
         from ssd_edge_runtime import format as model_format
         from ssd_edge_runtime import storage
 
-        with self._learning:
+        with self._live.learning:
             place = Path(path).resolve()
-            state = self._whole_state()
-            if self._changed:
+            state = self._live.whole()
+            if self._live.changed:
                 parent = self._source[1] if self._source else state.parent
                 generation = max(state.generation + 1, storage.next_generation(place))
                 state = dataclasses.replace(state, generation=generation, parent=parent)
@@ -246,9 +208,9 @@ class EdgeModel:
                 keep=keep,
                 keep_replaced=keep_replaced,
             )
-            if self._changed:
-                self._replace(generation=state.generation, parent=state.parent)
-            self._changed = False
+            if self._live.changed:
+                self._live.replace(generation=state.generation, parent=state.parent)
+            self._live.changed = False
             self._source = (place, digest)
             return state.generation
 
@@ -272,113 +234,62 @@ class EdgeModel:
     @property
     def classes_(self) -> list[str]:
         """Class names, in logit order."""
-        return list(self._live.classes)
+        return list(self._live.state.classes)
 
     @property
     def samples_seen_(self) -> int:
         """Samples learned from, in all, training included."""
-        return self._live.samples_seen
+        return self._live.state.samples_seen
 
     @property
     def activation_frequency(self) -> list[NDArray[np.float64]]:
         """Per layer, in which share of the samples counted each neuron was active, (n,) in [0, 1]."""
-        with self._learning:
-            state = self._live
+        with self._live.learning:
+            state = self._live.state
             samples = max(int(state.class_samples.sum()), 1)
             return [np.minimum(layer.activation_count / samples, 1.0) for layer in state.layers]
 
     @property
     def state(self) -> ModelState:
         """Everything, as plain arrays, up to date; treat it as read-only."""
-        with self._learning:
-            state = self._whole_state()
-            self._published.lent = True
-            if self._analytic is not None:
-                self._analytic.lend()
-            return state
+        with self._live.learning:
+            return self._live.lend()
 
     @property
     def learning(self) -> LearningOptions | None:
         """Options of gradient learning; assign others to learn with them from now on."""
-        return self._live.learning
+        return self._live.state.learning
 
     @learning.setter
     def learning(self, options: LearningOptions) -> None:
-        with self._learning:
-            if self._live.learning is None:
+        with self._live.learning:
+            if self._live.state.learning is None:
                 raise EdgeModelError("the model has no gradient learning to set options of")
-            self._replace(learning=options)
-
-    # Inside
+            self._live.replace(learning=options)
 
     @property
-    def _live(self) -> ModelState:
-        return self._analytic.live if self._analytic is not None else self._published.state
+    def solve_every(self) -> int:
+        """Samples to learn before a prediction solves an analytic readout again; 1 keeps all up to date.
+
+        More suits loops that predict and learn sample by sample. Until then answers come from the readout, and the
+        classes, of the last solution. :meth:`save` and :attr:`state` always solve.
+        """
+        return self._live.solve_every
+
+    @solve_every.setter
+    def solve_every(self, samples: int) -> None:
+        if samples < 1:
+            raise EdgeModelError(f"solve_every must be at least 1, got {samples}")
+        self._live.solve_every = samples
 
     def _known(self, name: Any) -> str:
         known = as_names(name, 1)[0]
-        if known not in self._live.classes:
-            raise EdgeModelError(f"unknown class {known!r}: the model knows {', '.join(self._live.classes)}")
+        if known not in self._live.state.classes:
+            raise EdgeModelError(f"unknown class {known!r}: the model knows {', '.join(self._live.state.classes)}")
         return known
 
-    def _wrote(self) -> None:
-        self._changed = True
-        if self._analytic is not None:
-            self._mine.version = self._analytic.version
+    def _samples(self, x: Any) -> Float32:
+        return as_samples(x, self._input_shape, self._input_width)
 
-    def _publish(self, snapshot: Snapshot) -> None:
-        with self._gate:
-            self._published = snapshot
-
-    def _spare_is_idle(self) -> bool:
-        spare = self._gradient.spare if self._gradient else None
-        with self._gate:
-            return spare is not None and spare.readers == 0
-
-    def _refresh(self) -> None:
-        """Solve an analytic readout that is older than its statistics.
-
-        A thread that learned gets an answer that knows it. Any other takes the readout as it is if it would have
-        to wait for someone else's learning or solving.
-        """
-        assert self._analytic is not None
-        mine = getattr(self._mine, "version", 0) > self._analytic.solved
-        if not self._solving.acquire(blocking=mine):
-            return
-        try:
-            if not self._analytic.stale or not self._learning.acquire(blocking=mine):
-                return
-            try:
-                version, classes, system = self._analytic.prepare()
-            finally:
-                self._learning.release()
-            snapshot = self._analytic.solution(classes, system)
-            with self._gate:
-                if version > self._analytic.solved:
-                    self._published, self._analytic.solved = snapshot, version
-        finally:
-            self._solving.release()
-
-    def _whole_state(self) -> ModelState:
-        """The state with its readout solved; the caller holds the learning lock."""
-        if self._gradient is not None:
-            return self._gradient.frozen(self._published)
-        assert self._analytic is not None
-        if self._analytic.stale:
-            version, classes, system = self._analytic.prepare()
-            snapshot = self._analytic.solution(classes, system)
-            with self._gate:
-                self._published, self._analytic.solved = snapshot, version
-        return self._analytic.frozen(self._published)
-
-    def _replace(self, **changes: Any) -> None:
-        """Change plain fields of the live and the published state; the caller holds the learning lock."""
-        self._changed = True
-        if self._analytic is not None:
-            self._whole_state()
-            self._analytic.replace(**changes)
-        snapshot = Snapshot(dataclasses.replace(self._published.state, **changes))
-        snapshot.lent = self._published.lent
-        if self._gradient is not None:
-            self._gradient.drop_spare()
-        self._publish(snapshot)
+    def _answers(self, x: Any) -> tuple[ModelState, Float32]:
+        return self._live.answer(self._samples(x), self._engine, self._threads)

@@ -279,8 +279,9 @@ def test_predictions_wait_for_neither_learning_nor_a_solve_of_another_thread(mon
     go_on.set()
     solver.join()
     assert np.abs(model.logits(x) - before).max() > 0
-    with model._learning:
-        model._analytic.version += 1
+    with model._live.learning:
+        model._live._analytic.version += 1
+        model._live._analytic.pending += 1
         reader = threading.Thread(target=model.logits, args=(x,))
         reader.start()
         reader.join(5)
@@ -295,3 +296,22 @@ def test_the_runtime_imports_little() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_solve_every_puts_the_solution_off() -> None:
+    model = EdgeModel(analytic_state())
+    model.solve_every = 10
+    x, y = samples(1, 12, classes=4)
+    before = model.logits(x)
+    model.partial_fit(x[:9], y[:9])
+    np.testing.assert_array_equal(model.logits(x), before)
+    assert model.classes_ == ["0", "1", "2", "3"]
+    model.learn_one(x[9], y[9])
+    assert model.logits(x).shape == (12, 4)
+    model.learn_one(x[10], y[10])
+    stale = model.logits(x)
+    assert np.abs(EdgeModel(model.state).logits(x) - stale).max() > 0
+    model.forget(3)
+    assert model.logits(x).shape == (12, 3)
+    with pytest.raises(EdgeModelError, match="at least 1"):
+        model.solve_every = 0
