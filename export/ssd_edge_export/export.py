@@ -9,6 +9,7 @@ from typing import Any, get_args
 from ssd_edge.data import Dataset
 from ssd_edge.training import Run
 from ssd_edge_export.build import Plan, build_state
+from ssd_edge_export.neurons import usage
 from ssd_edge_export.options import Criterion
 from ssd_edge_export.provenance import run_provenance, weights_provenance
 from ssd_edge_export.pruning import prune
@@ -123,7 +124,10 @@ def state_of_run(
     last = [run.network.classes.index(name) for name in task_names(run)[-1]]
     provenance = run_provenance(run, str(kind), values)
     plan = Plan(values, solver, learning or run.learning, last, provenance)
-    return build_state(run.network, plan, samples, held)
+    state = build_state(run.network, plan, samples, held)
+    tasks = [[run.network.classes.index(name) for name in names] for names in task_names(run)]
+    state.provenance["neurons"] = {layer.name: usage(layer.class_count, tasks)["tasks"] for layer in state.layers}
+    return state
 
 
 def state_of_weights(

@@ -38,14 +38,18 @@ def resolve(criterion: Criterion, *, learned: bool, analytic: bool) -> tuple[Cri
     return "activity", "a trained readout expects the neurons to answer as before"
 
 
-def prune_network(network: TopKNetwork, x: Float32, options: PruneOptions) -> Pruned:
+def prune_network(
+    network: TopKNetwork, x: Float32, options: PruneOptions, activities: list[LayerActivity] | None = None
+) -> Pruned:
     """Prune a copy of ``network``, by what its layers do on ``x`` float32 (N, *input_shape); rows renormalized.
 
-    ``options.criterion`` must be resolved. Raises OptionError for a network pruned below ``density`` already.
+    ``options.criterion`` must be resolved. ``activities``: what ``observe`` gave, where it is known.
+
+    Raises OptionError for a network pruned below ``density`` already.
     """
     check_density(network, options.density)
     rng = np.random.default_rng(options.seed)
-    activities = observe(network, x)
+    activities = activities or observe(network, x)
     scores = [
         score(layer, seen, options.criterion, rng)
         for layer, seen in zip(network.topk_layers, activities, strict=True)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from ssd_edge_runtime.options import require, require_choice
 
-Criterion = Literal["auto", "activity", "magnitude", "sampled", "random"]
+Criterion = Literal["auto", "activity", "magnitude", "sampled", "random", "lottery-ticket"]
 Budget = Literal["row", "layer", "global"]
 
 
@@ -42,3 +42,8 @@ class PruneOptions:
             f"fine-tune-epochs must be at least 0, got {self.fine_tune_epochs}",
         )
         require(self.seed >= 0, f"seed must be at least 0, got {self.seed}")
+        alone = not self.drop_inactive and self.fine_tune_epochs == 0
+        require(
+            self.criterion != "lottery-ticket" or alone,
+            "criterion lottery-ticket trains anew, so drop-inactive and fine-tune-epochs do not go with it",
+        )

@@ -17,6 +17,7 @@ from ssd_edge.training import Run
 from ssd_edge_export.build import solve
 from ssd_edge_export.calibration import calibrate
 from ssd_edge_export.finetune import fine_tune
+from ssd_edge_export.lottery import lottery_ticket
 from ssd_edge_export.masking import Pruned, prune_network, resolve
 from ssd_edge_export.neurons import Int64
 from ssd_edge_export.observe import Float32
@@ -24,7 +25,7 @@ from ssd_edge_export.options import Budget, Criterion, PruneOptions
 from ssd_edge_export.refit import refit_readout
 from ssd_edge_export.source import Samples, run_samples, samples_of, task_names
 from ssd_edge_runtime.errors import DataError
-from ssd_edge_runtime.options import LearningOptions
+from ssd_edge_runtime.options import LearningOptions, require
 
 Tick = Callable[[int], None]
 
@@ -81,7 +82,8 @@ def prune(
 
     ``data``: the training samples; a run loads its own. For the other arguments see ``PruneOptions``. A run's
     analytic readout is solved anew on the pruned codes; a run's ``provenance["prune"]`` is the report. ``tick`` is
-    called with the number of samples after every step of fine-tuning.
+    called with the number of samples after every step of fine-tuning, with 1 after every training of a
+    lottery ticket.
 
     Raises OptionError for an option's value, DataError for data that are missing or do not fit.
     """
@@ -100,6 +102,10 @@ def prune_run(run: Run, options: PruneOptions, data: Dataset | None = None, tick
     """A run with the pruned network, its readout and boundary brought up to date."""
     samples, _ = run_samples(run, data)
     learned = parse_method(run.config.method).network.learns_features
+    if options.criterion == "lottery-ticket":
+        ticket, found = lottery_ticket(run, options, tick=tick)
+        report = {**found.report, "reason": "", "refit": False, "fine_tune_epochs": 0}
+        return dataclasses.replace(ticket, provenance={**run.provenance, "prune": report}, path=None)
     pruned = _prune(run.network, samples.x, options, learned, run.analytic is not None, run.learning, tick)
     network = pruned.network
     recount(network, samples, [run.network.classes.index(name) for name in task_names(run)[-1]])
@@ -126,6 +132,7 @@ def _prune(
     learning: LearningOptions,
     tick: Tick,
 ) -> Pruned:
+    require(options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run")
     criterion, reason = resolve(options.criterion, learned=learned, analytic=analytic)
     pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion))
     if options.fine_tune_epochs:

@@ -76,12 +76,18 @@ def print_estimates(estimated: dict[str, Any]) -> None:
 
 def print_provenance(provenance: dict[str, Any]) -> None:
     """How the file came to be."""
+    for name, tasks in provenance.get("neurons", {}).items():
+        for number, used in enumerate(tasks, 1):
+            plain(
+                f"{name} in task {number}: {used['active']} neurons active, {used['reused']} of them reused, "
+                f"{used['free']} free after it"
+            )
     for name, value in provenance.items():
         if isinstance(value, dict):
             value = ", ".join(
                 f"{key} {entry}" for key, entry in value.items() if not isinstance(entry, list | dict)
             )
-        if value not in (None, ""):
+        if value:
             plain(f"{name.replace('_', ' ')}: {value}")
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ssd_edge.cli.output import common_options, emit_json, plain, progress
 from ssd_edge.cli.training_extra import require_torch
-from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.errors import DataError, OptionError
 
 EXAMPLE = """\b
 Example:
   ssd-edge prune runs/first --density 0.05 -o runs/first-5
   ssd-edge prune runs/first --density 0.02 --criterion magnitude --fine-tune-epochs 10 -o runs/first-2
+  ssd-edge prune runs/first --sweep --seeds 3 -o runs/first-sweep
 """
-CRITERIA = ("auto", "activity", "magnitude", "sampled", "random")
+CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticket")
 
 
 @click.command(short_help="Prune a run to its Top-K-active weights.", epilog=EXAMPLE)
@@ -54,26 +57,47 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random")
     help="Epochs of distillation from the unpruned network into the kept weights.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random masks and of fine-tuning.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Run folder to write [RUN-pruned].")
+@click.option(
+    "--sweep", is_flag=True, help="Measure all criteria over densities instead: sweep.json and sweep.png."
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="For --sweep: how many seeds."
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write [RUN-pruned, RUN-sweep].")
 @click.option("--force", is_flag=True, help="Replace an existing run folder.")
 @common_options
-def command(run: Path, out: Path | None, force: bool, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    run: Path,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+    sweep: bool,
+    seeds: int,
+    **options: Any,
+) -> None:
     """Prune RUN to its Top-K-active weights and write a run folder again.
 
-    Ranks by activation frequency x |w| x mean |input| while active, by magnitude, or by chance; every row keeps
-    its share and the shape stays unless asked. Needs the data that RUN was trained on.
+    Ranks by activation frequency x |w| x mean |input| while active, by magnitude, by chance, or by training again
+    and again (lottery-ticket); every row keeps its share and the shape stays unless asked. Needs the data that RUN
+    was trained on.
     """
     require_torch("pruning")
     from ssd_edge.training import Run
     from ssd_edge_export.options import PruneOptions
-    from ssd_edge_export.pruning import prune_run
 
+    given = {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    check_mode(sweep, given)
     chosen = PruneOptions(**options)
+    if sweep:
+        draw_sweep(run, out or run.with_name(f"{run.name}-sweep"), chosen, seeds, as_json)
+        return
     folder = out or run.with_name(f"{run.name}-pruned")
     check_folder(folder, run, force)
     trained = Run.load(run)
-    with progress("pruning", 0) as advance:
-        pruned = prune_run(trained, chosen, tick=advance)
+    pruned = with_progress(trained, chosen)
     report = {"run": str(folder), **pruned.provenance["prune"], "accuracy": accuracy(trained, pruned)}
     pruned.metrics = {**pruned.metrics, "prune": report}
     if folder.exists():
@@ -83,6 +107,63 @@ def command(run: Path, out: Path | None, force: bool, as_json: bool, **options: 
         emit_json(report)
     else:
         print_report(report)
+
+
+def check_mode(sweep: bool, given: set[str]) -> None:
+    """Refuse options that the other mode would ignore."""
+    ignored = given & (NOT_IN_SWEEP if sweep else {"seeds"})
+    if ignored:
+        names = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in ignored))
+        raise OptionError(f"{names}: not with --sweep" if sweep else f"{names}: only with --sweep")
+
+
+def with_progress(trained: Any, chosen: Any) -> Any:
+    """``prune_run`` with a bar where it takes long."""
+    from ssd_edge_export.lottery import ROUNDS
+    from ssd_edge_export.pruning import prune_run
+
+    steps = chosen.fine_tune_epochs * trained.network.samples_seen
+    name = "fine-tuning"
+    if chosen.criterion == "lottery-ticket":
+        steps, name = ROUNDS, "training tickets"
+    if not steps:
+        return prune_run(trained, chosen)
+    with progress(name, steps) as advance:
+        return prune_run(trained, chosen, tick=advance)
+
+
+def draw_sweep(run: Path, folder: Path, chosen: Any, seeds: int, as_json: bool) -> None:
+    """Measure, write ``sweep.json`` and ``sweep.png``, print the table."""
+    from ssd_edge.training import Run
+    from ssd_edge_export.sweep import CRITERIA as SWEPT
+    from ssd_edge_export.sweep import DENSITIES, plot_sweep, sweep
+
+    trained = Run.load(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = range(chosen.seed, chosen.seed + seeds)
+    with progress("sweeping", len(SWEPT) * len(DENSITIES) * seeds) as advance:
+        document = sweep(trained, seeds=numbers, options=chosen, tick=advance)
+    (folder / "sweep.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    plot_sweep(document, folder / "sweep.png")
+    if as_json:
+        emit_json(document)
+    else:
+        print_sweep(document)
+        plain(f"wrote {folder / 'sweep.json'} and {folder / 'sweep.png'}")
+
+
+def print_sweep(document: dict[str, Any]) -> None:
+    """A row per criterion, a column per density."""
+    from ssd_edge_export.sweep import summary
+
+    table = summary(document)
+    densities = list(next(iter(table.values())))
+    plain(
+        f"accuracy on {document['samples']} {document['measured_on']} samples; unpruned {document['unpruned']:.4f}"
+    )
+    plain(f"{'weights kept (%)':<18}" + "".join(f"{100 * density:>9g}" for density in densities))
+    for criterion, by_density in table.items():
+        plain(f"{criterion:<18}" + "".join(f"{mean:>9.4f}" for mean, _ in by_density.values()))
 
 
 def check_folder(folder: Path, run: Path, force: bool) -> None:
@@ -119,4 +200,5 @@ def print_report(report: dict[str, Any]) -> None:
     plain(f"wrote {report['run']}")
 
 
+NOT_IN_SWEEP = {"density", "criterion", "drop_inactive", "refit", "fine_tune_epochs", "force"}
 EXTRAS = {"reserve": "neurons in reserve", "empty_rows": "empty rows", "dropped": "neurons dropped"}
