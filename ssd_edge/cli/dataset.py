@@ -15,7 +15,11 @@ from ssd_edge_runtime.errors import OptionError
 @click.command()
 @click.argument("data")
 @click.option(
-    "--split", type=click.Choice(["train", "test", "all"]), default="train", show_default=True, help="Part of DATA."
+    "--split",
+    type=click.Choice(["train", "test", "all"]),
+    default="train",
+    show_default=True,
+    help="Part of DATA, where it has parts.",
 )
 @click.option("--classes", default="", help="Only these, by name or index, joined by commas; in this order.")
 @click.option("--task", type=click.IntRange(1), help="Only the classes of this task, from 1.")
