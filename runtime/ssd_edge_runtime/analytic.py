@@ -17,6 +17,8 @@ from ssd_edge_runtime.topk import Codes
 
 NEVER = -60000.0
 """Bias of a class without samples under lda: it is never answered. Representable in float16."""
+WIDEST = 20_000
+"""Neurons; the packed statistics of more would not fit in a file, which protobuf limits to 2 GB."""
 PANEL = 256
 PROBES = 64
 JITTER = 1e-6
@@ -28,7 +30,13 @@ def packed_size(neurons: int | np.integer) -> int:
 
 
 def empty(neurons: int, classes: int) -> Statistics:
-    """Statistics of no samples."""
+    """Statistics of no samples; raises :class:`EdgeModelError` for a layer too wide to keep them."""
+    if neurons > WIDEST:
+        size = 8 * packed_size(neurons) / 1e9
+        raise EdgeModelError(
+            f"the analytic readout of {neurons} neurons would keep {size:.1f} GB of statistics: "
+            f"use at most {WIDEST} neurons, or the gradient readout"
+        )
     return Statistics(np.zeros(packed_size(neurons)), np.zeros((classes, neurons)), np.zeros(classes, np.int64))
 
 

@@ -12,12 +12,10 @@ from ssd_edge_runtime import analytic
 from ssd_edge_runtime.counting import Touched, count
 from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.forward import forward, preprocess
+from ssd_edge_runtime.forward import block_size, forward, preprocess
 from ssd_edge_runtime.snapshot import Snapshot, add_classes, drop_class, writable_copy
 from ssd_edge_runtime.state import ModelState, Readout, Statistics
 from ssd_edge_runtime.topk import Codes
-
-BLOCK = 256
 
 
 @dataclasses.dataclass(eq=False)
@@ -35,6 +33,7 @@ class AnalyticLearner:
     def __init__(self, published: Snapshot) -> None:
         self._live = published.state
         self._own = False
+        self._block = block_size(published.state.input_width)
         self.version = 0
         self.solved = 0
         self.pending = 0.0
@@ -154,21 +153,21 @@ class AnalyticLearner:
     def _codes(self, x: Float32) -> list[list[Codes]]:
         state = self._live
         blocks = []
-        for start in range(0, len(x), BLOCK):
-            u = preprocess(x[start : start + BLOCK], state.center, state.epsilon)
+        for start in range(0, len(x), self._block):
+            u = preprocess(x[start : start + self._block], state.center, state.epsilon)
             blocks.append([each.codes for each in forward(state.layers, u)])
         return blocks
 
     def _gather(self, statistics: Statistics, blocks: list[list[Codes]], labels: NDArray[np.intp]) -> None:
         for number, codes in enumerate(blocks):
-            analytic.accumulate(statistics, codes[-1], labels[number * BLOCK : (number + 1) * BLOCK])
+            analytic.accumulate(statistics, codes[-1], labels[number * self._block : (number + 1) * self._block])
 
     def _count(self, blocks: list[list[Codes]], labels: NDArray[np.intp], sign: int) -> None:
         live = self._live
         for number, codes in enumerate(blocks):
             for layer, code in zip(live.layers, codes, strict=True):
                 touched = Touched.of(code.neurons, code.shape[1])
-                count(layer, code, touched, labels[number * BLOCK : (number + 1) * BLOCK], sign)
+                count(layer, code, touched, labels[number * self._block : (number + 1) * self._block], sign)
         change = sign * np.bincount(labels, minlength=len(live.classes))
         live.class_samples = np.maximum(live.class_samples + change, 0)
         live.samples_seen = max(live.samples_seen + sign * len(labels), 0)

@@ -9,12 +9,10 @@ import numpy as np
 
 from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.forward import forward, preprocess
+from ssd_edge_runtime.forward import block_size, forward, preprocess
 from ssd_edge_runtime.state import ModelState
 
 EngineName = Literal["auto", "csr", "onnxruntime"]
-BLOCK = 256
-"""Samples per block of a large batch, so that working memory stays bounded."""
 DENSE_ENOUGH = 0.15
 WIDEST = 4_000_000
 SETTLED = 4096
@@ -38,6 +36,7 @@ class CSREngine:
 
     def __init__(self, state: ModelState) -> None:
         self._layers = state.layers
+        self._block_size = block_size(state.input_width)
         self._center = state.center
         self._epsilon = state.epsilon
         self._transposed = np.ascontiguousarray(state.readout.weights.T)
@@ -45,9 +44,10 @@ class CSREngine:
 
     def logits(self, x: Float32) -> Float32:
         """Contiguous float32 (N, d) -> float32 (N, classes)."""
-        if len(x) <= BLOCK:
+        size = self._block_size
+        if len(x) <= size:
             return self._block(x)
-        return np.concatenate([self._block(x[start : start + BLOCK]) for start in range(0, len(x), BLOCK)])
+        return np.concatenate([self._block(x[start : start + size]) for start in range(0, len(x), size)])
 
     def _block(self, x: Float32) -> Float32:
         codes = forward(self._layers, preprocess(x, self._center, self._epsilon))[-1].codes

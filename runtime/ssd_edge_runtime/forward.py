@@ -16,6 +16,9 @@ from ssd_edge_runtime.state import Layer
 from ssd_edge_runtime.topk import Codes, top_k
 from ssd_edge_runtime.workspace import workspace
 
+BLOCK_VALUES = 2**17
+"""Values of a block of samples, half a megabyte: larger blocks fall out of the cache between two rows of W."""
+
 
 @dataclass(eq=False)
 class LayerPass:
@@ -50,6 +53,11 @@ def preprocess(x: Float32, center: Float32 | None, epsilon: float) -> Float32:
     scale = (1.0 / np.maximum(np.sqrt(squares), epsilon)).astype(np.float32)
     scaled: Float32 = np.multiply(x.T, scale, out=workspace.array("u", (width, samples)))
     return scaled
+
+
+def block_size(width: int) -> int:
+    """Samples of ``width`` values that go through the first layer together: what a second-level cache holds."""
+    return min(256, max(32, BLOCK_VALUES // width))
 
 
 def forward(layers: Sequence[Layer], u: Float32) -> list[LayerPass]:

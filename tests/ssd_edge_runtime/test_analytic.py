@@ -190,12 +190,17 @@ def test_five_devices_two_classes_each_equal_one_and_can_be_unlearned() -> None:
 
 
 def test_many_blocks_equal_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ssd_edge_runtime import analytic_learner
+    from ssd_edge_runtime import forward
 
-    x, y = samples(5, 50, classes=5)
+    x, y = samples(5, 100, classes=5)
     whole = learned((x, y))
-    monkeypatch.setattr(analytic_learner, "BLOCK", 7)
+    monkeypatch.setattr(forward, "BLOCK_VALUES", 1)
     assert_same_answers(whole, learned((x, y)))
+
+
+def test_layers_too_wide_for_statistics_are_refused() -> None:
+    with pytest.raises(EdgeModelError, match=r"30000 neurons would keep 3\.6 GB of statistics"):
+        analytic.empty(30_000, 2)
 
 
 REFUSALS = {
