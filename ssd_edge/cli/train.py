@@ -126,6 +126,7 @@ def command(
         raise MissingExtraError("training") from error
     from ssd_edge.training import Interrupted, train
     from ssd_edge.training import resume as resume_run
+    from ssd_edge.training.parallel import launched_rank
 
     given = {name: value for name, value in options.items() if value is not None and value != {}}
     if resume:
@@ -138,10 +139,12 @@ def command(
         start = partial(train, **values, out=folder, force=force)
     try:
         with training_bar() as report:
-            run = start(report=report)
+            run = start(report=report if launched_rank() == 0 else None)
     except Interrupted:
         say(f"stopped; the run is kept: go on with ssd-edge train --resume -o {folder}")
         sys.exit(INTERRUPTED)
+    if launched_rank():
+        return
     if as_json:
         emit_json(run.metrics)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -102,6 +102,17 @@ class Method:
     def initial_weight(self, hidden: int, width: int, generator: torch.Generator, nonnegative: bool) -> Tensor:
         """W of a layer before training, float32 (hidden, width), rows of length 1."""
         return initial_weight(hidden, width, generator, nonnegative=nonnegative)
+
+    def prepare_steps(self, samples: int) -> int:
+        """Steps that ``prepare`` takes on so many samples."""
+        return 0
+
+    def prepare(self, network: TopKNetwork, x: Tensor, y: Tensor, seed: int) -> Iterator[None]:
+        """Called once before the first task with the base tasks' raw samples; yields after every step.
+
+        x float32 (N, *input_shape), y int64 (N,). A run resumed inside it begins it again.
+        """
+        return iter(())
 
     def before_task(self, task: Task) -> None:
         """Called before a task's first step, and again when a run resumes inside it."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ssd_edge.model import TopKNetwork
+from ssd_edge.training.parallel import ALONE, Parallel
 from ssd_edge.training.sequence import Part
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.state import Statistics
@@ -23,19 +24,23 @@ def chunks(part: Part) -> Iterator[Part]:
 
 
 @torch.no_grad()
-def gather(network: TopKNetwork, parts: Iterable[Part]) -> Statistics:
-    """``G = sum z z^T``, ``C = sum y z^T`` and counts over all samples, in float64; inhibition complete."""
+def gather(network: TopKNetwork, parts: Iterable[Part], parallel: Parallel = ALONE) -> Statistics:
+    """``G = sum z z^T``, ``C = sum y z^T`` and counts over all samples, in float64; inhibition complete.
+
+    ``parallel``: processes that each take a share of the samples.
+    """
     network.eval()
     neurons, classes = network.readout_weight.shape[1], len(network.classes)
     gram = torch.zeros(neurons, neurons, dtype=torch.float64, device=network.device)
     sums = torch.zeros(classes, neurons, dtype=torch.float64, device=network.device)
     counts = torch.zeros(classes, dtype=torch.int64, device=network.device)
     for part in parts:
-        for chunk in chunks(part):
+        for chunk in chunks(Part(parallel.share(part.u), parallel.share(part.y))):
             z = network.codes_of(chunk.u)[-1].double()
             gram.addmm_(z.T, z)
             sums.index_add_(0, chunk.y, z)
             counts += torch.bincount(chunk.y, minlength=classes)
+    parallel.sum_([gram, sums, counts])
     return Statistics(pack(gram), sums.cpu().numpy(), counts.cpu().numpy())
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ssd_edge.data import Dataset
 from ssd_edge.training.checkpoint import load_checkpoint, save_checkpoint
 from ssd_edge.training.config import DeviceChoice, TrainConfig
 from ssd_edge.training.interrupt import Interrupted, interrupt_flag
+from ssd_edge.training.parallel import ALONE, Parallel, join_processes
 from ssd_edge.training.run import CHECKPOINT, CONFIG, IN_MEMORY, MODEL, Run, load_data
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_runtime.errors import DataError, OptionError
@@ -49,13 +51,14 @@ def train(
     memory = _in_memory(data, test)
     source = IN_MEMORY if memory is not None else str(data)
     config = TrainConfig.from_mapping({"data": source, **options}, "train")
-    folder = None if out is None else Path(out)
-    if folder is not None and folder.exists() and not force:
-        raise DataError(f"{folder}: exists already; go on with --resume or replace it with --force")
-    trainer = make_trainer(config, memory)
-    if folder is not None:
-        begin_folder(folder, trainer.config)
-    return _fit(trainer, folder, memory, report, checkpoint_seconds)
+    with join_processes(pick_device(config.device).type == "cuda") as parallel:
+        folder = Path(out) if out is not None and parallel.is_main else None
+        if folder is not None and folder.exists() and not force:
+            raise DataError(f"{folder}: exists already; go on with --resume or replace it with --force")
+        trainer = make_trainer(config, memory, parallel)
+        if folder is not None:
+            begin_folder(folder, trainer.config)
+        return _fit(trainer, folder, memory, report, checkpoint_seconds)
 
 
 def resume(
@@ -80,19 +83,24 @@ def resume(
     changes = {"until_task": until_task, "device": device}
     config = dataclasses.replace(config, **{n: v for n, v in changes.items() if v is not None})  # type: ignore[arg-type]
     memory = _in_memory(data, test) if data is not None else None
-    trainer = make_trainer(config, memory)
-    if (folder / CHECKPOINT).is_file():
-        load_checkpoint(folder / CHECKPOINT, trainer)
-    elif (folder / MODEL).is_file():
-        raise DataError(f"{folder}: finished, and its checkpoint is gone")
-    trainer.config.save(folder / CONFIG)
-    return _fit(trainer, folder, memory, report, checkpoint_seconds)
+    with join_processes(pick_device(config.device).type == "cuda") as parallel:
+        trainer = make_trainer(config, memory, parallel)
+        if (folder / CHECKPOINT).is_file():
+            load_checkpoint(folder / CHECKPOINT, trainer)
+        elif (folder / MODEL).is_file():
+            raise DataError(f"{folder}: finished, and its checkpoint is gone")
+        parallel.wait()
+        if parallel.is_main:
+            trainer.config.save(folder / CONFIG)
+        return _fit(trainer, folder if parallel.is_main else None, memory, report, checkpoint_seconds)
 
 
-def make_trainer(config: TrainConfig, memory: tuple[Dataset, Dataset] | None = None) -> Trainer:
+def make_trainer(
+    config: TrainConfig, memory: tuple[Dataset, Dataset] | None = None, parallel: Parallel = ALONE
+) -> Trainer:
     """A trainer at its start, data loaded."""
     train_part, test_part = (load_data(config, split, memory) for split in ("train", "test"))
-    return Trainer(config, train_part, test_part, pick_device(config.device))
+    return Trainer(config, train_part, test_part, pick_device(config.device), parallel)
 
 
 def pick_device(choice: DeviceChoice) -> torch.device:
@@ -126,7 +134,8 @@ def _fit(
     checkpoint_seconds: float,
 ) -> Run:
     total, last = trainer.total_steps, time.monotonic()
-    with interrupt_flag() as pressed:
+    # Several processes would notice Ctrl-C at different steps and wait for one another: there it ends them.
+    with interrupt_flag() if trainer.parallel.size == 1 else nullcontext(lambda: False) as pressed:
 
         def tick(steps: int) -> None:
             nonlocal last

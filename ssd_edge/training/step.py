@@ -12,6 +12,7 @@ from torch.nn import functional
 from ssd_edge.methods import Batch, Method, Task
 from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows_
 from ssd_edge.model.linear import RowGradient
+from ssd_edge.training.parallel import ALONE, Parallel
 from ssd_edge_runtime.options import LearningOptions
 
 CLIP_EPSILON = 1e-6
@@ -26,11 +27,17 @@ class Step:
     methods: Sequence[Method]
     counting: bool = True
     """Count which neurons fire in the step's own forward pass, as the device does."""
+    parallel: Parallel = ALONE
+    """The processes that share each batch."""
 
     def __post_init__(self) -> None:
         self.learns_features = all(method.learns_features for method in self.methods)
         self.keeps_before = any(method.keeps_before for method in self.methods)
-        sparse = self.network.device.type == "cpu" and self.learns_features
+        # A method with an update of its own gets whole batches: nothing of it is summed over processes.
+        own_update = any(type(method).learn is not Method.learn for method in self.methods)
+        self.dealt = ALONE if own_update else self.parallel
+        alone = self.dealt.size == 1
+        sparse = self.network.device.type == "cpu" and self.learns_features and alone
         for layer in self.network.topk_layers:
             layer.weight.requires_grad_(self.learns_features)
             layer.sparse_backward = sparse
@@ -42,13 +49,27 @@ class Step:
         """
         batch = self.forward(u, y)
         batch.samples = samples
-        loss = functional.cross_entropy(batch.logits, y)
-        for method in self.methods:
+        return self.learn_from(batch, task, share=1.0)
+
+    def learn(self, task: Task, samples: Tensor) -> None:
+        """Learn from the task's samples number ``samples``, int64 (N,), dealt out over the processes."""
+        own = self.dealt.share(samples)
+        batch = self.forward(task.u.index_select(0, own), task.y.index_select(0, own))
+        batch.samples = own
+        self.learn_from(batch, task, share=len(own) / len(samples))
+
+    def learn_from(self, batch: Batch, task: Task, share: float) -> Tensor:
+        """Loss, update and counts; ``share`` is this process's part of the batch."""
+        y = batch.y
+        # The mean over no samples is not a number; their sum is zero, and so is its gradient.
+        loss = functional.cross_entropy(batch.logits, y) if share else batch.logits.sum()
+        for method in self.methods if share else ():
             loss = method.loss(loss, batch, task)
         before = self.parameters_before()
         if not any(method.learn(batch, task) for method in self.methods):
             self.clear_gradients()
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
+            self.dealt.sum_(value.grad for value in self.network.parameters() if value.grad is not None)
             self.update()
         task.gradients = self.all_gradients() if self.keeps_before else {}
         if self.counting:
@@ -56,7 +77,9 @@ class Step:
         with torch.no_grad():
             for layer, z in zip(self.network.topk_layers, batch.codes, strict=True):
                 # z is never negative; a sum of floats is several times faster than one of booleans.
-                layer.inhibition_count += z.sign().sum(0).long()
+                fired = z.sign().sum(0)
+                self.dealt.sum_([fired])
+                layer.inhibition_count += fired.long()
         for method in self.methods:
             method.after_batch(batch, task, before)
         return loss.detach()

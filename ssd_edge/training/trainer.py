@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +19,9 @@ from ssd_edge.model import TopKNetwork
 from ssd_edge.training import analytic
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.evaluate import Readout, accuracies
+from ssd_edge.training.graph import GraphStep, can_capture, capture_cuda
 from ssd_edge.training.metrics import complete, summarize
+from ssd_edge.training.parallel import ALONE, Parallel
 from ssd_edge.training.run import Run
 from ssd_edge.training.sequence import Part, joined, mean_sample, split_raw, to_parts
 from ssd_edge.training.step import Step
@@ -58,18 +61,27 @@ class Trainer:
     it had never stopped.
     """
 
-    def __init__(self, config: TrainConfig, train: Dataset, test: Dataset, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        train: Dataset,
+        test: Dataset,
+        device: torch.device,
+        parallel: Parallel = ALONE,
+    ) -> None:
+        self.parallel = parallel
         self.config = config.resolved()
         self.device = device
         raws = split_raw(self.config, train, test)
-        base = self.config.base_tasks or 1
-        center = mean_sample(raws[:base]) if self.config.center else None
+        self.base = raws[: self.config.base_tasks or 1]
+        center = mean_sample(self.base) if self.config.center else None
         self.methods = self.config.spec.create(self.config.settings)
         network = self.first_network(train.input_shape, center)
         self.network = network.to(device)
         self.parts = to_parts(raws, self.network)
         self.sequence = [joined(self.parts)] if self.config.spec.network.all_at_once else self.parts
         self.set_switch()
+        self.prepared = 0
         self.position = Position()
         self.progress = Progress()
         self.teacher: TopKNetwork | None = None
@@ -108,13 +120,21 @@ class Trainer:
     @property
     def total_steps(self) -> int:
         """All gradient steps of the run."""
-        return sum(n * self.epochs for t, n in enumerate(self.steps_per_epoch) if self.learns_in(t))
+        learning = sum(n * self.epochs for t, n in enumerate(self.steps_per_epoch) if self.learns_in(t))
+        return self.prepare_steps + learning
+
+    @property
+    def prepare_steps(self) -> int:
+        """Steps of the methods' own, before the first task."""
+        samples = sum(len(raw.train) for raw in self.base)
+        return sum(method.prepare_steps(samples) for method in self.methods)
 
     @property
     def steps_done(self) -> int:
         """Gradient steps behind the position."""
         at, steps = self.position, self.steps_per_epoch
-        done = sum(steps[t] * self.epochs for t in range(at.task) if self.learns_in(t))
+        done = self.prepared if at == Position() else self.prepare_steps
+        done += sum(steps[t] * self.epochs for t in range(at.task) if self.learns_in(t))
         inside = at.task < len(steps) and self.learns_in(at.task)
         return done + (at.epoch * steps[at.task] + at.batch if inside else 0)
 
@@ -129,6 +149,8 @@ class Trainer:
     def fit(self, tick: Tick) -> None:
         """Train from the position to the end; ``tick(1)`` after every step and ``tick(0)`` after every task."""
         self.lap = time.perf_counter()
+        if self.position == Position():
+            self.prepare(tick)
         while self.position.task < len(self.sequence):
             task = self.open_task()
             if self.learns_in(self.position.task):
@@ -136,6 +158,20 @@ class Trainer:
             self.close_task(task)
             self.measure()
             tick(0)
+
+    def prepare(self, tick: Tick) -> None:
+        """Let the methods learn features from the base tasks' raw samples."""
+        if self.prepare_steps == 0:
+            return
+        x = torch.from_numpy(np.concatenate([raw.train.x for raw in self.base])).to(self.device)
+        labels, first = [], 0
+        for raw in self.base:
+            labels.append(raw.train.y + first)
+            first += len(raw.classes)
+        y = torch.from_numpy(np.concatenate(labels)).to(self.device)
+        for method in self.methods:
+            for self.prepared, _ in enumerate(method.prepare(self.network, x, y, self.config.seed), 1):
+                tick(1)
 
     def measure(self, samples: int = 0) -> None:
         """Book the time since it was last booked; as training, where it went into a step on ``samples``."""
@@ -160,18 +196,25 @@ class Trainer:
 
     def train_task(self, task: Task, tick: Tick) -> None:
         """All gradient steps of one task that are still to do."""
-        step = Step(self.network, self.config.learning, self.methods, counting=False)
+        learn = self.make_step(task)
         size, position = self.config.batch_size, self.position
         for epoch in range(position.epoch, self.epochs):
             order = torch.split(self.order_of(task, epoch), size)
             for batch in range(position.batch, len(order)):
                 self.network.train()
                 samples = order[batch]
-                step(task.u.index_select(0, samples), task.y[samples], task, samples)
+                learn(samples)
                 position.epoch, position.batch = epoch, batch + 1
                 self.measure(len(order[batch]))
                 tick(1)
             position.epoch, position.batch = epoch + 1, 0
+
+    def make_step(self, task: Task) -> Callable[[Tensor], None]:
+        """What learns from the task's samples of given numbers; on a GPU one recorded graph, where that works."""
+        step = Step(self.network, self.config.learning, self.methods, counting=False, parallel=self.parallel)
+        if can_capture(step):
+            return GraphStep(step, task, self.config.batch_size, capture_cuda).learn
+        return partial(step.learn, task)
 
     def order_of(self, task: Task, epoch: int) -> Tensor:
         """The order of a task's samples in one epoch, int64 (N,), from the seed and the position alone."""
@@ -202,8 +245,31 @@ class Trainer:
         GABA switch lets every neuron fire.
         """
         self.network.eval()
-        for chunk in analytic.chunks(Part(task.u, task.y)):
+        before = self.counts()
+        for chunk in analytic.chunks(Part(self.parallel.share(task.u), self.parallel.share(task.y))):
             self.network.count(self.network.codes_of(chunk.u), chunk.y)
+        self.sum_new_counts(before)
+
+    def counts(self) -> list[Tensor]:
+        """Copies of everything that ``network.count`` adds to."""
+        network = self.network
+        totals = torch.tensor([network.samples_seen, network.task_samples], device=self.device)
+        layers = [c for layer in network.topk_layers for c in (layer.activation_count, layer.task_count)]
+        classes = [layer.class_count for layer in network.topk_layers]
+        return [count.clone() for count in (totals, network.class_samples, *layers, *classes)]
+
+    def sum_new_counts(self, before: list[Tensor]) -> None:
+        """Add up over the processes what has been counted since."""
+        if self.parallel.size == 1:
+            return
+        new = [now - then for now, then in zip(self.counts(), before, strict=True)]
+        self.parallel.sum_(new)
+        totals, class_samples, *layers = (then + more for then, more in zip(before, new, strict=True))
+        self.network.samples_seen, self.network.task_samples = (int(total) for total in totals)
+        self.network.class_samples = class_samples
+        for i, layer in enumerate(self.network.topk_layers):
+            layer.activation_count, layer.task_count = layers[2 * i], layers[2 * i + 1]
+            layer.class_count = layers[2 * len(self.network.topk_layers) + i]
 
     def neurons(self) -> list[dict[str, int]]:
         """Per hidden layer: active in this task, of them those active before it too, never active."""
@@ -227,11 +293,10 @@ class Trainer:
         """Bring the statistics up to date, and solve; a W that has changed voids those of earlier tasks."""
         assert self.config.analytic is not None
         task = self.position.task
-        if self.learns_in(task):
-            self.statistics = analytic.gather(self.network, [part.train for part in self.sequence[: task + 1]])
-        else:
-            new = analytic.gather(self.network, [self.sequence[task].train])
-            self.statistics = analytic.add(self.statistics, new)
+        again = self.learns_in(task)
+        data = [part.train for part in self.sequence[0 if again else task : task + 1]]
+        new = analytic.gather(self.network, data, self.parallel)
+        self.statistics = new if again else analytic.add(self.statistics, new)
         self.readout = analytic.solve(self.statistics, self.config.analytic, self.device)
 
     def row(self, parts: list[Any]) -> list[float]:
