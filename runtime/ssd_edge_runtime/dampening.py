@@ -1,4 +1,9 @@
-"""Selective Synaptic Dampening (Foster et al., AAAI 2024): shrink the weights that served what is forgotten."""
+"""Selective Synaptic Dampening (Foster et al., AAAI 2024): shrink the weights that served what is forgotten.
+
+The paper compares importance to the forgotten samples with importance to all samples, of which they are few. Here
+it is compared with importance to the retained ones: among few classes the forgotten one is a large share of all, the
+ratio to all cannot exceed its inverse, and the paper's alpha of 10 would never select a weight.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +30,9 @@ class DampeningOptions:
     """Which weights are dampened, and how far."""
 
     alpha: float = 10.0
-    """A weight is dampened where its importance to what is forgotten exceeds this times that to everything."""
+    """A weight is dampened where its importance to what is forgotten exceeds this times that to what stays."""
     limit: float = 1.0
-    """The paper's lambda: it is multiplied by ``limit I_all / I_forgotten``, at most 1."""
+    """The paper's lambda: it is multiplied by ``limit I_retained / I_forgotten``, at most 1."""
 
     def __post_init__(self) -> None:
         require(self.alpha > 0.0, f"alpha must be positive, got {self.alpha}")
@@ -91,24 +96,17 @@ def importance(state: ModelState, indexes: list[RowIndex], x: Float32, labels: N
     return found
 
 
-def mean_importance(a: Importance, count_a: int, b: Importance, count_b: int) -> Importance:
-    """Importance to the samples of both."""
-    share = np.float32(count_a / (count_a + count_b))
-    mix = [share * one + (1 - share) * other for one, other in zip(a.hidden, b.hidden, strict=True)]
-    return Importance(mix, share * a.readout + (1 - share) * b.readout)
-
-
 def accuracy(snapshot: Snapshot, x: Float32, labels: NDArray[np.intp]) -> float:
     """Share of samples whose highest logit is their label's."""
     return float(np.mean(snapshot.logits(x, "csr", 1).argmax(axis=1) == labels))
 
 
-def dampen(state: ModelState, forgotten: Importance, everything: Importance, options: DampeningOptions) -> int:
+def dampen(state: ModelState, forgotten: Importance, retained: Importance, options: DampeningOptions) -> int:
     """Shrink weights of a writable state in place; returns how many. Rows of W keep their smaller norm."""
     arrays = [layer.weights.values for layer in state.layers] + [state.readout.weights.T]
     changed = 0
     for weights, own, total in zip(
-        arrays, [*forgotten.hidden, forgotten.readout], [*everything.hidden, everything.readout], strict=True
+        arrays, [*forgotten.hidden, forgotten.readout], [*retained.hidden, retained.readout], strict=True
     ):
         chosen = own > options.alpha * total
         factor = np.minimum(options.limit * total[chosen] / own[chosen], 1.0)

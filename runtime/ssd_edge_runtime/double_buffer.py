@@ -14,7 +14,6 @@ from ssd_edge_runtime.dampening import (
     accuracy,
     dampen,
     importance,
-    mean_importance,
 )
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.forward import preprocess
@@ -160,9 +159,8 @@ class GradientLearner:
         labels = np.full(len(forgotten), index)
         own = importance(published.state, self._indexes, forgotten, labels)
         rest = importance(published.state, self._indexes, *retained)
-        everything = mean_importance(own, len(forgotten), rest, len(retained[0]))
         plain, state = self.forget_state(published, index), self.forget_state(published, index)
-        dampened = dampen(state, own.without_class(index), everything.without_class(index), options)
+        dampened = dampen(state, own.without_class(index), rest.without_class(index), options)
         fresh = Snapshot(state)
         kept = retained[1] - (retained[1] > index)
         weights = sum(layer.weights.nonzeros for layer in state.layers) + state.readout.weights.size
