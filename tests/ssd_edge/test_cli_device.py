@@ -281,6 +281,28 @@ def test_forget_class_with_data_unlearns_only_that_class(taught: dict[str, Path]
     assert report["samples_seen"] == 120
 
 
+def test_forget_with_data_dampens_a_gradient_readout(files: dict[str, Path]) -> None:
+    ask("learn", files["gradient"], files["all"], "--epochs", 20)
+    before = EdgeModel.load(files["gradient"]).state.layers[0].weights.values
+    report = ask("forget", files["gradient"], "--class", "emu", "--data", files["all"])
+    assert report["classes"] == ["cat", "dog", "fox"]
+    assert report["unlearned"] == 0
+    row = report["dampened"][0]
+    assert row["class"] == "emu"
+    assert 0 < row["dampened"] < row["weights"]
+    assert row["accuracy_after"] > row["accuracy_before"] - 0.2
+    assert not np.array_equal(EdgeModel.load(files["gradient"]).state.layers[0].weights.values, before)
+
+
+def test_dampening_needs_samples_of_both_sides(files: dict[str, Path]) -> None:
+    ask("learn", files["gradient"], files["all"])
+    only = make_data(files["folder"] / "only.npz", ("emu",))
+    assert "no samples of the classes that stay" in refused(
+        "forget", files["gradient"], "--class", "emu", "--data", only
+    )
+    assert "no samples of 'emu'" in refused("forget", files["gradient"], "--class", "emu", "--data", files["base"])
+
+
 def test_rename_changes_nothing_but_the_name(taught: dict[str, Path]) -> None:
     report = ask("rename", taught["analytic"], "dog", "hound")
     assert report["classes"] == ["cat", "hound"]
