@@ -48,8 +48,8 @@ def command(
     """Make MODEL forget: a class by name, or samples that it has learned, exactly as if it had not.
 
     Without --data the class is removed from the answers. With it, a closed-form readout loses the samples of the
-    class exactly; in a gradient readout the weights that served it are dampened (Selective Synaptic Dampening), judged
-    by the samples of the other classes in DATA, and what that cost these is reported.
+    class exactly; in a gradient readout the weights that served it are dampened (Selective Synaptic Dampening),
+    judged by the samples of the other classes in DATA, and what that cost these is reported.
     """
     from ssd_edge.cli.changes import changing
     from ssd_edge.cli.models import load_labelled
