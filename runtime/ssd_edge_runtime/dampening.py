@@ -1,8 +1,8 @@
 """Selective Synaptic Dampening (Foster et al., AAAI 2024): shrink the weights that served what is forgotten.
 
 The paper compares importance to the forgotten samples with importance to all samples, of which they are few. Here
-it is compared with importance to the retained ones: among few classes the forgotten one is a large share of all, the
-ratio to all cannot exceed its inverse, and the paper's alpha of 10 would never select a weight.
+it is compared with importance to the retained ones: among few classes the forgotten one is a large share of all,
+the ratio to all cannot exceed its inverse, and the paper's alpha of 10 would never select a weight.
 """
 
 from __future__ import annotations

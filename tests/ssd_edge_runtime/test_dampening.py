@@ -55,12 +55,17 @@ def test_dampening_removes_the_class_and_reports_its_cost() -> None:
     assert model.classes_ == ["0", "1", "2", "3"]
 
 
-def test_an_alpha_that_nothing_exceeds_dampens_nothing() -> None:
+def test_the_largest_alpha_takes_only_weights_that_no_retained_sample_uses() -> None:
     model = trained()
     x, y = samples(500, 100, classes=4)
-    report = model.dampen(3, x[y == 3], (x[y != 3], y[y != 3]), DampeningOptions(alpha=1e9))
-    assert report.dampened == 0
-    assert report.accuracy_after == report.accuracy_before
+    kept = x[y != 3]
+    before = model.state
+    rest = importance(before, [RowIndex(layer.weights) for layer in before.layers], kept, y[y != 3])
+    report = model.dampen(3, x[y == 3], (kept, y[y != 3]), DampeningOptions(alpha=1e30))
+    assert report.dampened > 0
+    changed = model.state.layers[0].weights.values != before.layers[0].weights.values
+    assert changed.any()
+    np.testing.assert_array_equal(rest.hidden[0][changed], 0.0)
 
 
 def test_the_teacher_forgets_too() -> None:
