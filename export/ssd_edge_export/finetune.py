@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssd_edge.model import TopKNetwork, normalize_rows
-from ssd_edge_export.observe import Float32, check_samples
+from ssd_edge_export.observe import Float32, batches, check_samples
 from ssd_edge_runtime.options import LearningOptions
 
 MOMENTUM = 0.9
@@ -27,8 +27,9 @@ def fine_tune(
 ) -> None:
     """Distill ``teacher`` into the kept weights of ``student``, in place, on x float32 (N, *input_shape).
 
-    The loss is the KL divergence of the student's from the teacher's softmax over the classes. No label is used:
-    classes that the teacher has forgotten stay forgotten. Weights are clamped and rows renormalized as in
+    The loss is the KL divergence of the student's from the teacher's softmax over the classes, logits divided by
+    the teacher's deviation: small logits, as this readout often has, would leave next to no gradient. No label is
+    used: classes that the teacher has forgotten stay forgotten. Weights are clamped and rows renormalized as in
     training.
     """
     check_samples(student, x)
@@ -37,27 +38,33 @@ def fine_tune(
     parameters = [*(layer.weight for layer in student.topk_layers), student.readout_weight]
     for parameter in parameters:
         parameter.requires_grad_(True)
+    scale = deviation(teacher, x)
     optimizer = torch.optim.SGD(parameters, lr=options.learning_rate, momentum=MOMENTUM)
     for _ in range(epochs):
+        order = rng.permutation(len(x))
         for start in range(0, len(x), options.batch_size):
-            if start == 0:
-                order = rng.permutation(len(x))
             batch = torch.from_numpy(x[order[start : start + options.batch_size]]).to(student.device)
             optimizer.zero_grad()
-            imitation(student, teacher, batch).backward()  # type: ignore[no-untyped-call]
+            imitation(student, teacher, batch, scale).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters, options.clip_norm)
             optimizer.step()
             constrain(student, options.nonnegative)
             tick(len(batch))
 
 
-def imitation(student: TopKNetwork, teacher: TopKNetwork, x: Tensor) -> Tensor:
-    """``KL(teacher || student)`` of the class probabilities, averaged over samples (N, *input_shape)."""
+@torch.no_grad()
+def deviation(teacher: TopKNetwork, x: Float32) -> float:
+    """Root mean variance over samples of the teacher's logits; 1 where they are constant."""
+    logits = torch.cat([teacher.readout(codes[-1]) for _, codes in batches(teacher, x)])
+    return float(logits.var(dim=0, correction=0).mean().sqrt()) or 1.0
+
+
+def imitation(student: TopKNetwork, teacher: TopKNetwork, x: Tensor, scale: float) -> Tensor:
+    """``KL(teacher || student)`` of ``softmax(logits / scale)``, averaged over samples (N, *input_shape)."""
     with torch.no_grad():
-        target = functional.log_softmax(teacher(x), dim=1)
-    return functional.kl_div(
-        functional.log_softmax(student(x), dim=1), target, reduction="batchmean", log_target=True
-    )
+        target = functional.log_softmax(teacher(x) / scale, dim=1)
+    answer = functional.log_softmax(student(x) / scale, dim=1)
+    return functional.kl_div(answer, target, reduction="batchmean", log_target=True)
 
 
 @torch.no_grad()

@@ -27,15 +27,16 @@ class Pruned:
     """JSON: options as resolved; per layer shape, nonzeros, density, empty rows, reserve, dropped neurons."""
 
 
-def resolve(criterion: Criterion, *, learned: bool, analytic: bool) -> tuple[Criterion, str]:
+def resolve(criterion: Criterion, *, learned: bool) -> tuple[Criterion, str]:
     """The criterion that ``auto`` stands for, and why; any other is returned with no reason."""
     if criterion != "auto":
         return criterion, ""
     if not learned:
         return "random", "random weights carry no information that could rank them"
-    if analytic:
-        return "sampled", "a closed-form readout needs rows that differ more than rows that fit the first classes"
-    return "activity", "a trained readout expects the neurons to answer as before"
+    return (
+        "sampled",
+        "a draw weighted by |w| keeps rows more different from one another than the largest weights do",
+    )
 
 
 def prune_network(

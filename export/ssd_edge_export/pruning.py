@@ -133,13 +133,13 @@ def _prune(
     tick: Tick,
 ) -> Pruned:
     require(options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run")
-    criterion, reason = resolve(options.criterion, learned=learned, analytic=analytic)
+    criterion, reason = resolve(options.criterion, learned=learned)
     pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion))
-    if options.fine_tune_epochs:
-        fine_tune(pruned.network, network, x, learning, options.fine_tune_epochs, options.seed, tick)
     refit = options.refit and not analytic and options.density < 1.0
     if refit:
         refit_readout(pruned.network, network, x, nonnegative=learning.nonnegative)
+    if options.fine_tune_epochs:
+        fine_tune(pruned.network, network, x, learning, options.fine_tune_epochs, options.seed, tick)
     report = {"reason": reason, "refit": refit, "fine_tune_epochs": options.fine_tune_epochs}
     return Pruned(pruned.network, {**pruned.report, **report})
 
