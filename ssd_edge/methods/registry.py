@@ -18,6 +18,7 @@ from ssd_edge.methods.random import Random
 from ssd_edge.methods.sdmlp import SDMLP
 from ssd_edge.methods.si import SI
 from ssd_edge.methods.ssd import SSD
+from ssd_edge.methods.views import Views
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import require
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ssd_edge_runtime.state import ReadoutKind
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (SSD, SDMLP, Finetune, Joint, Random, FlyModel, LwF, EWC, SI, MAS)
+    method.name: method for method in (SSD, SDMLP, Views, Finetune, Joint, Random, FlyModel, LwF, EWC, SI, MAS)
 }
 """Every method by name."""
 

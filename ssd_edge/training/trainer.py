@@ -170,7 +170,8 @@ class Trainer:
             first += len(raw.classes)
         y = torch.from_numpy(np.concatenate(labels)).to(self.device)
         for method in self.methods:
-            for self.prepared, _ in enumerate(method.prepare(self.network, x, y, self.config.seed), 1):
+            for _ in method.prepare(self.network, x, y, self.config.seed):
+                self.prepared += 1
                 tick(1)
 
     def measure(self, samples: int = 0) -> None:
