@@ -1,5 +1,9 @@
 """Each method against an independent small computation of its own formula."""
 
+import dataclasses
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +13,7 @@ from ssd_edge.methods import METHODS, parse_method
 from ssd_edge.methods.base import Batch, Task
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Interrupted, resume, train
+from ssd_edge.training.rows import make_rows
 from ssd_edge.training.step import Step
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import LearningOptions
@@ -275,3 +280,38 @@ def test_strength_matters(method):
     plain = train("digits", **(options | {"method": "finetune"}))
     torch.testing.assert_close(free.network.readout_weight, plain.network.readout_weight, rtol=1e-4, atol=1e-6)
     assert not torch.allclose(held.network.readout_weight, plain.network.readout_weight, rtol=1e-3)
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_names_every_method_and_option():
+    page = (DOCS / "methods.md").read_text()
+    for name, method in METHODS.items():
+        assert f"`{name}`" in page, name
+        for item in dataclasses.fields(method.Options):
+            assert f"`{name}.{item.name}`" in page, f"{name}.{item.name}"
+
+
+def test_the_pages_new_method_works(monkeypatch):
+    code = (DOCS / "methods.md").read_text().split("```python\n")[1].split("```")[0]
+    namespace = {"__name__": "anchor"}
+    exec(compile(code, "methods.md", "exec"), namespace)
+    monkeypatch.setitem(METHODS, "anchor", namespace["Anchor"])
+    options = {"hidden": (24,), "epochs": 2, "until_task": 2}
+    free = train("digits", method="sdmlp", **options).network
+    held = train("digits", method="sdmlp+anchor", anchor={"strength": 100.0}, **options).network
+    first = train("digits", method="sdmlp", **(options | {"until_task": 1})).network
+
+    def moved(network):
+        return (network.layers[0].weight - first.layers[0].weight).norm().item()
+
+    assert moved(held) < 0.5 * moved(free)
+
+
+def test_the_ablations_are_rows():
+    values = tomllib.loads((DOCS / "ablations" / "ssd.toml").read_text())
+    rows = make_rows(
+        {k: v for k, v in values.items() if k not in ("row", "methods")}, values["methods"], values["row"]
+    )
+    assert len(rows) == len(values["row"]) + 3 + 2
