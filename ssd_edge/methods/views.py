@@ -71,7 +71,7 @@ class Views(Method):
         return self.options.epochs * -(-samples // self.options.batch_size)
 
     def prepare(self, network: TopKNetwork, x: Tensor, y: Tensor, seed: int) -> Iterator[None]:
-        """Learn W from the base tasks' images x, float32 (N, channels, height, width), and labels y, int64 (N,)."""
+        """Learn W from the base tasks' images x, float32 (N, channels, height, width), and labels y (N,)."""
         require(len(network.layers) == 1, f"views has one hidden layer, got {len(network.layers)}")
         require(x.ndim == 4, f"views needs images (channels, height, width), got shape {tuple(x.shape[1:])}")
         layer = network.topk_layers[0]
@@ -152,7 +152,7 @@ def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
 
 
 def turn(images: Tensor, turns: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Each image turned by a random one of ``turns`` angles (4: quarters, 2: halves); their numbers, int64 (N,)."""
+    """Each image turned by a random one of ``turns`` angles (4: quarters, 2: halves); which, int64 (N,)."""
     number = torch.randint(turns, (len(images),), generator=generator).to(images.device)
     result = images.clone()
     for n in range(1, turns):
