@@ -17,6 +17,9 @@ from ssd_edge_export.observe import Float32, LayerActivity, batches, observe
 from ssd_edge_export.options import Criterion, PruneOptions
 from ssd_edge_runtime.options import require
 
+FAITHFUL_FROM = 0.1
+"""Density from which ``activity`` was the best criterion under a trained readout."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pruned:
@@ -27,12 +30,20 @@ class Pruned:
     """JSON: options as resolved; per layer shape, nonzeros, density, empty rows, reserve, dropped neurons."""
 
 
-def resolve(criterion: Criterion, *, learned: bool) -> tuple[Criterion, str]:
-    """The criterion that ``auto`` stands for, and why; any other is returned with no reason."""
+def resolve(criterion: Criterion, *, learned: bool, analytic: bool, density: float) -> tuple[Criterion, str]:
+    """The criterion that ``auto`` stands for, and why (docs/prune-and-export.md has the figures behind it).
+
+    Any other is returned as it is, with no reason.
+    """
     if criterion != "auto":
         return criterion, ""
     if not learned:
         return "random", "random weights carry no information that could rank them"
+    if not analytic and density >= FAITHFUL_FROM:
+        return (
+            "activity",
+            "a trained readout expects neurons to answer as before, and enough weights stay for that",
+        )
     return (
         "sampled",
         "a draw weighted by |w| keeps rows more different from one another than the largest weights do",

@@ -133,7 +133,7 @@ def _prune(
     tick: Tick,
 ) -> Pruned:
     require(options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run")
-    criterion, reason = resolve(options.criterion, learned=learned)
+    criterion, reason = resolve(options.criterion, learned=learned, analytic=analytic, density=options.density)
     pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion))
     refit = options.refit and not analytic and options.density < 1.0
     if refit:

@@ -31,7 +31,7 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
     type=click.Choice(CRITERIA),
     default="auto",
     show_default=True,
-    help="What ranks weights; auto chooses by method and says why.",
+    help="What ranks weights; auto chooses by method, readout and density, and says why.",
 )
 @click.option(
     "--budget",

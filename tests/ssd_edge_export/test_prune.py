@@ -111,10 +111,16 @@ def test_pruning_again_keeps_a_subset(network, samples):
 
 
 def test_auto_says_what_it_picks():
-    for learned, wanted in ((False, "random"), (True, "sampled")):
-        criterion, reason = resolve("auto", learned=learned)
+    for learned, analytic, density, wanted in (
+        (False, True, 0.05, "random"),
+        (False, False, 0.5, "random"),
+        (True, True, 0.5, "sampled"),
+        (True, False, 0.05, "sampled"),
+        (True, False, 0.1, "activity"),
+    ):
+        criterion, reason = resolve("auto", learned=learned, analytic=analytic, density=density)
         assert criterion == wanted and reason
-    assert resolve("magnitude", learned=False) == ("magnitude", "")
+    assert resolve("magnitude", learned=False, analytic=True, density=0.1) == ("magnitude", "")
 
 
 def test_run_stays_a_run(tmp_path, gradient_run, analytic_run, random_run):
