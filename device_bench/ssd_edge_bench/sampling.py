@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 Float64 = NDArray[np.float64]
 CONFIDENCE = 0.95
-SMALLEST_SPREAD = 0.02
+SMALLEST_SPREAD = 0.03
 """Even processes that agree perfectly vouch for no more than this relative deviation between runs."""
 UNSTABLE_SPREAD = 0.10
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9}

@@ -13,7 +13,7 @@ def test_percentiles_of_known_values() -> None:
     assert found == pytest.approx({"p50": 500, "p90": 900, "p99": 990, "p99.9": 999})
 
 
-def test_interval_of_agreeing_processes_has_the_floor_of_two_percent() -> None:
+def test_interval_of_agreeing_processes_has_a_floor() -> None:
     found = interval([[10.0, 11.0, 12.0]] * 4)
     assert found.value == pytest.approx(11.0)
     # Student's t with 3 degrees of freedom: 3.182.
