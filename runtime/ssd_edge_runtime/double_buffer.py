@@ -33,6 +33,8 @@ class GradientLearner:
 
     def __init__(self, published: Snapshot) -> None:
         state = published.state
+        # Its arrays may be the caller's, or read-only, or laid out by class: never write into them.
+        published.lent = True
         self._indexes = [RowIndex(layer.weights) for layer in state.layers]
         self._teacher: LiveTeacher | None = None
         if state.teacher is not None:
