@@ -37,7 +37,7 @@ def command(
     """Train several methods with several seeds and print one table: mean and standard deviation.
 
     The closed-form row (random+analytic) and the joint row stand beside them always. Rows that differ in options
-    come from a TOML file with [[row]] tables; docs/methods.md has one for SSD's open choices.
+    come from a TOML file with [[row]] tables, such as docs/ablations/ssd.toml.
 
     \b
     Example:

@@ -81,7 +81,7 @@ def training_options(function: Any) -> Any:
         click.option("--readout-init", type=float, help="Bound of a new class's first weights [0.5]."),
         click.option("--switch", type=float, help="GABA switch s, as a share of the first task's samples [0.2]."),
         click.option("--solver", type=choice(["lda", "ridge"]), help="Of the analytic readout [lda]."),
-        click.option("--rho", type=float, help="Regulariser of the analytic readout [0.001]."),
+        click.option("--rho", type=float, help="Regularizer of the analytic readout [0.001]."),
         click.option("--set", "settings", multiple=True, callback=method_settings, metavar="METHOD.OPTION=VALUE",
                      help="An option of a method: ssd.temperature=1. See docs/methods.md."),
         click.option("--device", type=choice(["auto", "cpu", "cuda"]), help="Where to train [auto]."),

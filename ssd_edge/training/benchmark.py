@@ -9,6 +9,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -22,7 +23,7 @@ from ssd_edge.data import load
 from ssd_edge.methods import Task, parse_method
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training.step import Step
-from ssd_edge_runtime.options import LearningOptions
+from ssd_edge_runtime.options import DistillOptions, LearningOptions
 
 
 class PlainNetwork(nn.Module):
@@ -39,23 +40,52 @@ class PlainNetwork(nn.Module):
         self.hidden.weight.data.copy_(layer.weight)
         self.output.weight.data.copy_(network.readout_weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, classes) of samples (N, d); counts on the way."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes (N, n) and logits (N, classes) of samples (N, d); counts on the way."""
         a = torch.relu(self.hidden(functional.normalize(x, eps=1e-12)))
         inhibition = torch.topk(a, self.k + 1).values[:, -1:].detach()
         if self.switch is not None:
             inhibition = inhibition * (-1 + 2 * self.count / self.switch).clamp(-1, 1)
         z = torch.relu(a - inhibition)
         self.count += (z > 0).sum(0)
-        logits: Tensor = self.output(z)
-        return logits
+        return z, self.output(z)
 
 
-def plain_epoch(network: PlainNetwork, loader: DataLoader[tuple[Tensor, ...]]) -> None:
+@dataclass
+class PlainTeacher:
+    """SSD's distillation as one writes it first: the teacher runs on every batch."""
+
+    network: PlainNetwork
+    selected: Tensor
+    options: DistillOptions = field(default_factory=DistillOptions)
+
+    def loss(self, cross_entropy: Tensor, x: Tensor, z: Tensor, logits: Tensor) -> Tensor:
+        """``alpha CE + (1 - alpha) [lambda L_hidden + (1 - lambda) L_logits]``."""
+        o = self.options
+        with torch.no_grad():
+            teacher_z, teacher_logits = self.network(x)
+        hidden = self.divergence(z[:, self.selected], teacher_z[:, self.selected])
+        output = self.divergence(logits, teacher_logits)
+        distillation = o.lambda_hidden * hidden + (1 - o.lambda_hidden) * output
+        return o.alpha * cross_entropy + (1 - o.alpha) * distillation
+
+    def divergence(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """``T^2 KL(student || teacher)``."""
+        t = self.options.temperature
+        p, q = functional.log_softmax(student / t, 1), functional.log_softmax(teacher / t, 1)
+        return t**2 * functional.kl_div(q, p, reduction="batchmean", log_target=True)
+
+
+def plain_epoch(
+    network: PlainNetwork, loader: DataLoader[tuple[Tensor, ...]], teacher: PlainTeacher | None = None
+) -> None:
     """One epoch with DataLoader, dense autograd and torch's own SGD and clip."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
     for x, y in loader:
-        loss = functional.cross_entropy(network(x), y)
+        z, logits = network(x)
+        loss = functional.cross_entropy(logits, y)
+        if teacher is not None:
+            loss = teacher.loss(loss, x, z, logits)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -70,7 +100,7 @@ def our_epoch(step: Step, task: Task, batch_size: int) -> None:
     """One epoch as the trainer runs it."""
     step.network.train()
     for batch in torch.split(torch.randperm(len(task.y), device=task.y.device), batch_size):
-        step(task.u.index_select(0, batch), task.y[batch], task)
+        step.learn(task, batch)
 
 
 def make_pair(data: str, hidden: int, k: int, samples: int) -> tuple[TopKNetwork, Tensor, Tensor]:
@@ -79,29 +109,41 @@ def make_pair(data: str, hidden: int, k: int, samples: int) -> tuple[TopKNetwork
     chosen = np.random.default_rng(0).permutation(len(first))[:samples]
     x = torch.from_numpy(first.x[chosen].reshape(len(chosen), -1))
     network = TopKNetwork.create((x.shape[1],), [hidden], [k])
-    network.add_classes([str(i) for i in range(10)])
+    network.add_classes([str(i) for i in range(10)], LearningOptions())
     return network, x, torch.from_numpy(first.y[chosen])
 
 
 def measure(data: str, hidden: int, k: int, batch_size: int, samples: int, runs: int) -> Iterator[dict[str, Any]]:
-    """Samples a second of both loops, alternating: with inhibition complete, and while all neurons still fire."""
-    for settled in (True, False):
+    """Samples a second of both loops, alternating, in three phases of training.
+
+    ``switching``: all neurons still fire; ``settled``: inhibition is complete; ``distilling``: SSD with a teacher.
+    """
+    for phase in ("switching", "settled", "distilling"):
         network, x, y = make_pair(data, hidden, k, samples)
-        network.topk_layers[0].switch = None if settled else 1e9
+        network.topk_layers[0].switch = 1e9 if phase == "switching" else None
+        method = parse_method("ssd" if phase == "distilling" else "sdmlp").create({})
         plain = PlainNetwork(network)
         loader = DataLoader(TensorDataset(x, y), batch_size=batch_size, shuffle=True)
-        step = Step(network, LearningOptions(distill=None), parse_method("sdmlp").create({}), counting=False)
+        step = Step(network, LearningOptions(distill=None), method, counting=False)
         task = Task(1, network.preprocess(x), y, network, None, [], 0)
+        teacher = None
+        if phase == "distilling":
+            task.teacher, task.selected = network.frozen_copy(), network.most_frequent()
+            teacher = PlainTeacher(PlainNetwork(network), task.selected[0])
         seconds: dict[str, list[float]] = {"plain": [], "ssd_edge": []}
         for run in range(runs + 1):
-            for name in seconds:
-                begun = time.perf_counter()
-                plain_epoch(plain, loader) if name == "plain" else our_epoch(step, task, batch_size)
-                if run:  # The first warms up.
-                    seconds[name].append(time.perf_counter() - begun)
+            begun = time.perf_counter()
+            plain_epoch(plain, loader, teacher)
+            between = time.perf_counter()
+            for part in method if run == 0 else ():
+                part.before_task(task)
+            our_epoch(step, task, batch_size)
+            if run:  # The first warms up.
+                seconds["plain"].append(between - begun)
+                seconds["ssd_edge"].append(time.perf_counter() - between)
         rates = {name: len(y) / statistics.median(values) for name, values in seconds.items()}
         yield {
-            "phase": "settled" if settled else "switching",
+            "phase": phase,
             "samples_per_second": rates,
             "ratio": rates["ssd_edge"] / rates["plain"],
             "raw_seconds": seconds,
