@@ -107,7 +107,7 @@ class TestCommand:
         assert (refused.exit_code, refused.stdout) == (2, "")
         kept = tmp_path / "out" / "raw" / "random-seed0.json"
         before = kept.stat().st_mtime_ns
-        again = invoke(*self.ARGUMENTS, "-o", "out", "--resume", "--json", "--widths", "24,30")
+        again = invoke(*self.ARGUMENTS, "-o", "out", "--resume", "--json", "--widths", "24,30", "--jobs", 1)
         document = json.loads(again.stdout)
         assert len(document["rows"]) == 6 and (tmp_path / "out" / "width.png").exists()
         assert invoke(*self.ARGUMENTS, "-o", "out", "--resume").exit_code == 0

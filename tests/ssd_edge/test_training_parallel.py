@@ -16,20 +16,11 @@ from ssd_edge.training.step import Step
 from ssd_edge_runtime.options import LearningOptions
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"method": "ssd+ewc", "hidden": "32", "epochs": "1", "until_task": "2", "batch_size": "45"},
-        {
-            "method": "ssd",
-            "readout": "analytic",
-            "hidden": "40",
-            "epochs": "1",
-            "until_task": "3",
-            "base_tasks": "2",
-        },
-    ],
-)
+GRADIENT = {"method": "ssd+ewc", "hidden": "32", "epochs": "1", "until_task": "2", "batch_size": "45"}
+ANALYTIC = {"readout": "analytic", "hidden": "40", "epochs": "1", "until_task": "3", "base_tasks": "2"}
+
+
+@pytest.mark.parametrize("options", [GRADIENT, pytest.param(ANALYTIC, marks=pytest.mark.slow)])
 def test_two_processes_equal_one(tmp_path, options):
     flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
