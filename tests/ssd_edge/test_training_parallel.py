@@ -15,7 +15,6 @@ from ssd_edge.training.graph import GraphStep, can_capture
 from ssd_edge.training.step import Step
 from ssd_edge_runtime.options import LearningOptions
 
-
 GRADIENT = {"method": "ssd+ewc", "hidden": "32", "epochs": "1", "until_task": "2", "batch_size": "45"}
 ANALYTIC = {"readout": "analytic", "hidden": "40", "epochs": "1", "until_task": "3", "base_tasks": "2"}
 
