@@ -18,7 +18,7 @@ from ssd_edge_runtime.options import require
 
 @dataclass(frozen=True)
 class EWCOptions:
-    """Bricken et al.'s for CIFAR-10 embeddings; 200 and .005, theirs for Split MNIST, do nothing on Fashion-MNIST."""
+    """Bricken et al.'s for CIFAR-10 embeddings; 200 and .005, theirs for Split MNIST, do nothing here."""
 
     strength: float = 100.0
     """lambda, the weight of the penalty."""
