@@ -27,13 +27,16 @@ def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class DistillOptions:
-    """Selective Subnetwork Distillation (Xue et al., arXiv 2512.15267) and what the paper leaves open."""
+    """Selective Subnetwork Distillation (Xue et al., arXiv 2512.15267) and what the paper leaves open.
 
-    alpha: float = 0.7
+    ``alpha`` and ``temperature`` were chosen on a hold-out of Split Fashion-MNIST; the paper's are 0.7 and 8.
+    """
+
+    alpha: float = 0.5
     """Weight of the cross-entropy against the distillation once there is a teacher."""
     lambda_hidden: float = 0.1
     """Share of the hidden (subnetwork) term in the distillation; the rest is the logit term."""
-    temperature: float = 8.0
+    temperature: float = 0.25
     """Softmax temperature T of both terms; each is multiplied by T^2."""
     n_distill: int | None = None
     """Neurons distilled per hidden layer, the most frequent ones; None means k."""

@@ -65,7 +65,7 @@ def test_ssd_loss(student_and_teacher, options):
     method = parse_method("ssd").create({"ssd": options})[0]
     total = method.loss(torch.tensor(1.5), batch, task)
 
-    o = {"temperature": 8.0, "alpha": 0.7, "lambda_hidden": 0.1, "kl": "student-teacher"} | options
+    o = {"temperature": 0.25, "alpha": 0.5, "lambda_hidden": 0.1, "kl": "student-teacher"} | options
     s, t = numpy_forward(student, u.numpy()), numpy_forward(teacher, u.numpy())
     order = (lambda a, b: (a, b)) if o["kl"] == "student-teacher" else (lambda a, b: (b, a))
     stage = 0 if options.get("hidden_stage") == "before" else 1

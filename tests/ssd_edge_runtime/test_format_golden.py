@@ -15,7 +15,7 @@ from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teach
 
 GOLDEN = Path(__file__).parent / "golden"
 DIGESTS = {
-    "gradient-float32.onnx": "21f5e08aebbdcc7c549ebb4a840c3a4bbdd1db1bfebbfe329fd3641a0c790531",
+    "gradient-float32.onnx": "a493b129a6a1139d2e3dc67ca6e959c24972b358baa036c1b2e84ad33daeb412",
     "analytic-float16.onnx": "7036e78d725f73cb9d1b7a1616e71554d533e8c65ec64e506b8e8a32388fc358",
     "inference-int8.onnx": "e84f1db89f1fe5931c0ee7aa909b74acb9e47a9ae6f08d3db33c62e251daf185",
 }
