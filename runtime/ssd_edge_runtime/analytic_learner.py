@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from ssd_edge_runtime.counting import Touched, count
 from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.forward import block_size, forward, preprocess
+from ssd_edge_runtime.lessons import Arrays, Lesson, decode, encode
 from ssd_edge_runtime.snapshot import Snapshot, add_classes, drop_class, writable_copy
 from ssd_edge_runtime.state import ModelState, Readout, Statistics
 from ssd_edge_runtime.topk import Codes
@@ -38,6 +40,8 @@ class AnalyticLearner:
         self.solved = 0
         self.pending = 0.0
         """Samples learned or unlearned since the readout was solved; infinity after a class was removed."""
+        self.lessons: list[Lesson] | None = None
+        """What was learned since a checkpoint; None where nobody makes any."""
 
     @property
     def live(self) -> ModelState:
@@ -51,10 +55,14 @@ class AnalyticLearner:
 
     def learn(self, x: Float32, names: list[str]) -> None:
         """Add checked samples to the statistics."""
+        self.add(Lesson(names, self._codes(x)))
+
+    def add(self, lesson: Lesson) -> None:
+        """Add samples of which the codes are known; the same lessons in the same order give the same bits."""
+        names, blocks = lesson.names, lesson.blocks
         new = [name for name in dict.fromkeys(names) if name not in self._live.classes]
         live = self._writable()
         labels = _places(names, [*live.classes, *new])
-        blocks = self._codes(x)
         gathered = None
         if len(blocks) > 1:
             # An error in a later block must leave nothing behind.
@@ -71,7 +79,19 @@ class AnalyticLearner:
             statistics.class_sums += gathered.class_sums
             statistics.class_counts += gathered.class_counts
         self._count(blocks, labels, 1)
-        self.pending += len(x)
+        self.pending += len(names)
+        if self.lessons is not None:
+            self.lessons.append(lesson)
+
+    def encode_lessons(self) -> tuple[dict[str, Any], Arrays]:
+        """What was learned since the last call; the first call begins to remember it."""
+        lessons, self.lessons = self.lessons or [], []
+        return encode(lessons)
+
+    def replay(self, fields: dict[str, Any], arrays: Arrays) -> None:
+        """Learn what :meth:`encode_lessons` gave, without its samples. Raises EdgeModelError."""
+        for lesson in list(decode(fields, arrays, self._live.layers, self._block)):
+            self.add(lesson)
 
     def unlearn(self, x: Float32, names: list[str]) -> None:
         """Take checked samples out again; a class that loses its last sample leaves the classes."""

@@ -23,7 +23,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte, however many calls that takes."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -31,10 +32,10 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def write_synced(path: Path, data: bytes, mode: int | None) -> None:
     """Create ``path``, which must not exist, and flush it to storage; nothing stays if that fails."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_BINARY, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_BINARY, 0o666 if mode is None else mode)
     try:
         try:
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)
             os.fsync(descriptor)
@@ -46,15 +47,16 @@ def write_synced(path: Path, data: bytes, mode: int | None) -> None:
         raise
 
 
-def replace_atomically(path: Path, data: bytes) -> None:
+def replace_atomically(path: Path, data: bytes, mode: int | None = None) -> None:
     """Make ``path`` hold ``data``: a reader, and whoever comes after a power cut, sees the old or the new bytes.
 
-    The caller holds the lock of ``path``. An existing file's permissions are kept.
+    The caller holds the lock of ``path``. An existing file's permissions are kept unless ``mode`` is given.
 
     :raises OSError: if the storage fails; before the rename, ``path`` is untouched.
     """
     temporary = temporary_name(path)
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+    if mode is None and path.exists():
+        mode = stat.S_IMODE(path.stat().st_mode)
     write_synced(temporary, data, mode)
     _move_into_place(temporary, path)
 

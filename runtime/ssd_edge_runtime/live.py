@@ -13,6 +13,7 @@ from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.dampening import DampeningOptions, DampeningReport
 from ssd_edge_runtime.double_buffer import GradientLearner
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.packing import pack, unpack
 from ssd_edge_runtime.snapshot import Snapshot
 from ssd_edge_runtime.state import ModelState
 
@@ -110,6 +111,34 @@ class LiveModel:
             job = self._analytic.prepare()
             self._publish_solved(self._analytic, job.version, self._analytic.solution(job))
         return self._analytic.frozen(self._published)
+
+    def record(self, progress: dict[str, int]) -> bytes:
+        """What was learned since the last record, for :meth:`replay`; the caller holds ``learning``.
+
+        Analytic: the codes of the samples; the first record begins to remember them. Gradient: the whole state.
+        """
+        if self._analytic is not None:
+            fields, arrays = self._analytic.encode_lessons()
+        else:
+            from ssd_edge_runtime.format import to_bytes
+
+            fields, arrays = {}, {"model": np.frombuffer(to_bytes(self.whole()), np.uint8)}
+        return pack({"progress": progress, **fields}, arrays)
+
+    def replay(self, record: bytes) -> None:
+        """Learn again what a record holds; the caller holds ``learning``. Raises EdgeModelError."""
+        fields, arrays = unpack(record)
+        if self._analytic is not None:
+            self._analytic.replay(fields, arrays)
+        elif set(arrays) != {"model"}:
+            raise EdgeModelError("a journal's record is not of this model")
+        else:
+            from ssd_edge_runtime.format import from_bytes
+
+            snapshot = Snapshot(from_bytes(arrays["model"].tobytes()))
+            self._gradient = GradientLearner(snapshot)
+            self._publish(snapshot)
+        self._wrote()
 
     def lend(self) -> ModelState:
         """The whole state, for the caller to keep: its arrays are never written again."""

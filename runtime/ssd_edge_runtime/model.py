@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -184,14 +184,23 @@ class EdgeModel:
         merged._live.changed = True
         return merged
 
-    def save(self, path: str | PathLike[str], *, keep: int = 3, keep_replaced: bool = True) -> int:
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        keep: int = 3,
+        keep_replaced: bool = True,
+        announce: Callable[[str], None] = lambda digest: None,
+    ) -> int:
         """Write the model, atomically, as a new generation; the earlier ones stay beside it. Returns its number.
 
         ``keep_replaced`` false: the file being replaced is only a checkpoint of this same work, and goes.
+        ``announce`` is told the new file's digest before it takes its place.
         Raises :class:`EdgeModelError` if the file changed since this model was loaded from it.
         """
         from ssd_edge_runtime import format as model_format
         from ssd_edge_runtime import storage
+        from ssd_edge_runtime.generations import stored_digest
 
         with self._live.learning:
             place = Path(path).resolve()
@@ -201,9 +210,11 @@ class EdgeModel:
                 generation = max(state.generation + 1, storage.next_generation(place))
                 state = dataclasses.replace(state, generation=generation, parent=parent)
             known = self._source[1] if self._source and self._source[0] == place else None
+            data = model_format.to_bytes(state)
+            announce(stored_digest(data))
             digest = storage.save(
                 place,
-                model_format.to_bytes(state),
+                data,
                 expected_digest=known,
                 keep=keep,
                 keep_replaced=keep_replaced,
@@ -213,6 +224,20 @@ class EdgeModel:
             self._live.changed = False
             self._source = (place, digest)
             return state.generation
+
+    def record(self, progress: dict[str, int]) -> bytes:
+        """What was learned since the last record, with ``progress`` on top: a checkpoint, for :meth:`replay`.
+
+        The first record begins to remember what is learned; call it before learning.
+        """
+        with self._live.learning:
+            return self._live.record(progress)
+
+    def replay(self, record: bytes) -> EdgeModel:
+        """Learn again what a record holds, to the same bits; records of one model, in their order."""
+        with self._live.learning:
+            self._live.replay(record)
+        return self
 
     # One sample at a time, with river's verbs
 
@@ -254,6 +279,11 @@ class EdgeModel:
         """Everything, as plain arrays, up to date; treat it as read-only."""
         with self._live.learning:
             return self._live.lend()
+
+    @property
+    def digest(self) -> str | None:
+        """Digest of the file that this model was loaded from or last saved to; None before that."""
+        return self._source[1] if self._source else None
 
     @property
     def learning(self) -> LearningOptions | None:

@@ -12,6 +12,7 @@ from ssd_edge_runtime.atomic import bring_back, remove_leftovers, replace_atomic
 from ssd_edge_runtime.container import read_file
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.generations import Generation, examine, stored_digest, stored_files
+from ssd_edge_runtime.journal import journal_path
 from ssd_edge_runtime.locking import locked
 
 __all__ = ["KEEP", "Generation", "history", "locked", "next_generation", "purge", "rollback", "save"]
@@ -173,9 +174,12 @@ def _target(place: Path, to: int | None) -> Generation:
 def purge(path: str | os.PathLike[str], *, lock_timeout: float = 10.0) -> None:
     """Drop every earlier generation of the file at ``path``, so that none still knows what was forgotten.
 
+    A journal of learning that was cut off goes too, as it holds codes of samples.
+
     :raises OSError: if one cannot be removed.
     """
     place = Path(path).resolve()
     with locked(place, lock_timeout):
         remove_leftovers(place)
+        journal_path(place).unlink(missing_ok=True)
         generations.prune(place, 0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ssd_edge.cli.models import load_model
+from ssd_edge.cli.resuming import refuse_unfinished
 from ssd_edge_runtime import EdgeModel, storage
 
 
@@ -22,23 +23,40 @@ class Change:
     saved: bool = False
     """Whether what stands at ``target`` is a checkpoint of this very change, and so no generation to return to."""
 
-    def save(self) -> dict[str, Any]:
-        """Save atomically; once this returns it is on storage."""
-        self.model.save(self.target, keep=self.keep, keep_replaced=not self.saved)
+    @property
+    def model_bytes(self) -> int:
+        """Size of the file at ``target``, 0 if there is none yet."""
+        return self.target.stat().st_size if self.target.exists() else 0
+
+    def save(self, announce: Callable[[str], None] = lambda digest: None) -> dict[str, Any]:
+        """Save atomically; once this returns it is on storage. ``announce`` hears the new digest before."""
+        self.model.save(self.target, keep=self.keep, keep_replaced=not self.saved, announce=announce)
         self.saved = True
         return saved_as(self.model, self.target)
 
 
 @contextmanager
 def changing(
-    model: Path, output: Path | None, keep: int, lock_timeout: float, *, verify: bool = True
+    model: Path,
+    output: Path | None,
+    keep: int,
+    lock_timeout: float,
+    *,
+    verify: bool = True,
+    learning: bool = False,
 ) -> Iterator[Change]:
-    """Hold the writer's lock of the file that will be replaced, from before it is read."""
+    """Hold the writer's lock of the file that will be replaced, from before it is read.
+
+    Unless this is ``learning`` itself, refuse while learning that was cut off could still go on from that file.
+    """
     if not model.exists():
         raise FileNotFoundError(2, "No such file", str(model))
     target = output or model
     with storage.locked(target, lock_timeout):
-        yield Change(load_model(model, verify=verify), target, keep)
+        change = Change(load_model(model, verify=verify), target, keep)
+        if not learning and output is None:
+            refuse_unfinished(target, change.model.digest)
+        yield change
 
 
 def saved_as(model: EdgeModel, path: Path) -> dict[str, Any]:

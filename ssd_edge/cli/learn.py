@@ -34,7 +34,20 @@ Example:
 @click.option("--distill/--no-distill", default=None, help="Hold on to what is known [default: as trained].")
 @click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Learn in random order.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order.")
-@click.option("--checkpoint-every", type=click.IntRange(min=1), metavar="SAMPLES", help="Also save in between.")
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    metavar="SAMPLES",
+    help="Put what was learned on storage after so many samples.",
+)
+@click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="The same after so much time.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of learning that was cut off.")
+@click.option("--discard", is_flag=True, help="Drop those checkpoints and start over.")
 @click.option("--guard", metavar="DATA", help="Labelled data on which accuracy must hold, or nothing is saved.")
 @click.option("--max-drop", type=click.FloatRange(0, 1), default=0.0, help="Accuracy on --guard that may be lost.")
 @split_option("train")
@@ -51,6 +64,9 @@ def command(
     keep: int,
     lock_timeout: float,
     verify: bool,
+    checkpoint_seconds: float | None,
+    resume: bool,
+    discard: bool,
     guard: str | None,
     max_drop: float,
     as_json: bool,
@@ -61,23 +77,28 @@ def command(
     Labels that MODEL does not know become new classes. When this command ends with status 0, what it reports is on
     storage. Where --guard does not hold, nothing is saved and the status is 1.
 
+    Checkpoints go to a journal beside MODEL, and MODEL changes at the end. After a kill or a power cut, the same
+    command with --resume goes on from the last one and ends where it would have ended.
+
     With - as DATA, samples are JSON lines on standard input: {"x": [...], "y": "label"} is learned, a line without
     y is predicted, and each is answered by a line at once. MODEL is saved at the end and at checkpoints.
     """
     from ssd_edge.cli.changes import changing
     from ssd_edge.cli.models import load_labelled
+    from ssd_edge.cli.resuming import Resuming
     from ssd_edge.cli.streams import learn_stream
 
     chosen = LearnPlan(**plan, guarded=guard is not None)
-    with changing(model, output, keep, lock_timeout, verify=verify) as change:
+    how = Resuming(resume, discard, chosen.checkpoint_every, checkpoint_seconds)
+    with changing(model, output, keep, lock_timeout, verify=verify, learning=True) as change:
         if data == "-":
-            learn_stream(change, chosen)
+            learn_stream(change, chosen, how)
             return
         dataset = load_labelled(data, change.model, split=split, root=data_root)
         judge = load_labelled(guard, change.model, split="test", root=data_root) if guard else None
         begun = time.perf_counter()
         with progress("learning", len(dataset) * chosen.epochs) as advance:
-            report = learn_dataset(change, dataset, chosen, judge, max_drop, advance)
+            report = learn_dataset(change, dataset, chosen, how, judge, max_drop, advance)
         report["seconds"] = round(time.perf_counter() - begun, 3)
     if as_json:
         emit_json(report)
@@ -89,9 +110,12 @@ def command(
 
 def print_report(report: dict[str, Any]) -> None:
     """What was learned and where it is, in a few words."""
-    rate = report["samples"] * report["epochs"] / max(report["seconds"], 1e-9)
+    resumed = report["resumed"]
+    rate = (report["samples"] * report["epochs"] - resumed) / max(report["seconds"], 1e-9)
     added = f"; new: {', '.join(report['classes_added'])}" if report["classes_added"] else ""
     plain(f"learned {report['samples']} samples in {report['seconds']:.2f} s ({rate:,.0f} a second){added}")
+    if resumed:
+        plain(f"of these, {resumed} had been learned before it was cut off")
     if "guard" in report:
         guard = report["guard"]
         plain(f"accuracy on the guard data: {guard['before']:.4f} before, {guard['after']:.4f} after")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge.cli.changes import Change
+from ssd_edge.cli.changes import Change, saved_as
+from ssd_edge.cli.models import load_model
+from ssd_edge.cli.output import say
+from ssd_edge.cli.resuming import Pace, Resuming, digest_of_data, look
 from ssd_edge.data import Dataset
 from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished
 from ssd_edge_runtime.options import DistillOptions, LearningOptions, require
 
 Int64 = NDArray[np.int64]
@@ -34,22 +39,25 @@ class LearnPlan:
     seed: int = 0
     """Seeds the order."""
     checkpoint_every: int | None = None
-    """Save after so many samples, too."""
+    """Samples between checkpoints, if they are counted; then no call to the model has more."""
     guarded: bool = False
     """Whether the result may yet be thrown away."""
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
-        require(
-            not (self.guarded and self.checkpoint_every),
-            "guard and checkpoint-every exclude each other: a checkpoint would be kept before it is judged",
-        )
+
+    def deciding(self, data: str) -> dict[str, Any]:
+        """What decides the result; ``data`` is a digest."""
+        fields = dataclasses.asdict(self)
+        del fields["guarded"]
+        return {"data": data, **fields}
 
 
 def learn_dataset(
     change: Change,
     dataset: Dataset,
     plan: LearnPlan,
+    how: Resuming,
     guard: Dataset | None = None,
     max_drop: float = 0.0,
     advance: Callable[[int], None] = lambda count: None,
@@ -57,31 +65,64 @@ def learn_dataset(
     """Learn, judge, save; returns what ``learn --json`` prints, but for ``seconds``."""
     model = change.model
     known, own = model.classes_, model.learning
-    before = model.score(guard.x, guard.names) if guard else 0.0
     options = options_for(model, plan)
-    checkpoints = 0
-    for samples in passes(dataset, plan, known, own.batch_size if own else 128):
-        use(model, options)
-        model.partial_fit(dataset.x[samples], dataset.names[samples])
-        use(model, own)
-        advance(len(samples))
-        if plan.checkpoint_every:
-            change.save()
-            checkpoints += 1
-    report: dict[str, Any] = {
-        "samples": len(dataset),
-        "epochs": plan.epochs,
-        "classes_added": [name for name in model.classes_ if name not in known],
-        "checkpoints": checkpoints,
-        "kept": True,
-    }
-    if guard:
-        after = model.score(guard.x, guard.names)
-        report["guard"] = {"before": before, "after": after, "max_drop": max_drop}
-        report["kept"] = before - after <= max_drop
-    if report["kept"]:
-        return report | change.save()
-    return report | {"file": str(change.target), "generation": None, "classes": known}
+    deciding = plan.deciding(digest_of_data(dataset))
+    unfinished = look(change, deciding, how)
+    report: dict[str, Any] = {"samples": len(dataset), "epochs": plan.epochs}
+    if unfinished and unfinished.finished(change.target):
+        return report | finished_before(change, unfinished, dataset)
+    before = model.score(guard.x, guard.names) if guard else 0.0
+    work = Checkpoints(model, change.target, deciding)
+    with keeping(work, unfinished) as done:
+        pace, learned = Pace(how), 0
+        for number, samples in enumerate(passes(dataset, plan, known, own.batch_size if own else 128), 1):
+            learned += len(samples)
+            advance(len(samples))
+            if number <= done.get("calls", 0):
+                continue
+            use(model, options)
+            model.partial_fit(dataset.x[samples], dataset.names[samples])
+            use(model, own)
+            if pace.due(len(samples)):
+                work.write({"calls": number, "samples": learned})
+        report["resumed"] = done.get("samples", 0)
+        report["classes_added"] = [name for name in model.classes_ if name not in known]
+        report |= {"checkpoints": work.count, "kept": True}
+        if guard:
+            after = model.score(guard.x, guard.names)
+            report["guard"] = {"before": before, "after": after, "max_drop": max_drop}
+            report["kept"] = before - after <= max_drop
+        if report["kept"]:
+            report |= change.save(work.announce)
+        else:
+            report |= {"file": str(change.target), "generation": None, "classes": known}
+        work.drop()
+    return report
+
+
+@contextmanager
+def keeping(work: Checkpoints, unfinished: Unfinished | None) -> Iterator[dict[str, int]]:
+    """Begin a journal or go on with one, and yield its progress; an error before any checkpoint leaves none."""
+    if unfinished:
+        work.go_on(unfinished)
+    else:
+        work.begin()
+    try:
+        yield unfinished.progress if unfinished else {}
+    except BaseException:
+        if work.count:
+            say(f"{work.path} holds the last checkpoint: learn the same with --resume")
+        else:
+            work.drop()
+        raise
+
+
+def finished_before(change: Change, unfinished: Unfinished, dataset: Dataset) -> dict[str, Any]:
+    """The report of learning that was killed between saving its result and saying so."""
+    change.model = load_model(change.target)
+    unfinished.journal.remove()
+    report = {"resumed": len(dataset), "classes_added": [], "checkpoints": 0, "kept": True}
+    return report | saved_as(change.model, change.target)
 
 
 def options_for(model: EdgeModel, plan: LearnPlan) -> LearningOptions | None:
@@ -108,13 +149,16 @@ def use(model: EdgeModel, options: LearningOptions | None) -> None:
 def passes(dataset: Dataset, plan: LearnPlan, known: list[str], batch_size: int) -> Iterator[Int64]:
     """Indices of the samples for one call of ``partial_fit`` after another."""
     rng = np.random.default_rng(plan.seed)
-    size = plan.checkpoint_every or batch_size * BATCHES_PER_CALL
+    size = batch_size * BATCHES_PER_CALL
+    every = plan.checkpoint_every or len(dataset)
     for epoch in range(plan.epochs):
         order = rng.permutation(len(dataset)) if plan.shuffle else np.arange(len(dataset))
         if epoch == 0:
             order = newcomers_first(order, dataset, known)
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
+        for start in range(0, len(order), every):
+            part = order[start : start + every]
+            for first in range(0, len(part), size):
+                yield part[first : first + size]
 
 
 def newcomers_first(order: Int64, dataset: Dataset, known: list[str]) -> Int64:

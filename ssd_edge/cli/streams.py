@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from ssd_edge.cli.changes import Change
 from ssd_edge.cli.learning import LearnPlan, options_for, use
+from ssd_edge.cli.resuming import Pace, Resuming
+from ssd_edge.cli.stream_store import StreamStore
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.errors import DataError, EdgeModelError
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.options import LearningOptions, require
 
 LONGEST_LINE = 1 << 26
 """Characters; an endless line is refused before it fills the memory."""
@@ -101,16 +103,31 @@ def infer_stream(model: EdgeModel, judge: Callable[[NDArray[np.float32]], dict[s
             answer({**judge(model.predict_proba(sample.x)), "source": sample.source})
 
 
-def learn_stream(change: Change, plan: LearnPlan) -> None:
+def learn_stream(change: Change, plan: LearnPlan, how: Resuming) -> None:
     """Learn lines that have a label, predict those that have none; save at checkpoints and at the end.
 
-    An answer to a learned line carries the ``generation`` that is on storage by then; the last line is the report.
+    An answer to a learned line says how many samples are on storage by then, and which ``generation`` the file is;
+    the last line is the report. Lines cannot be read again, so ``--resume`` goes on with other ones.
     """
     require(not plan.guarded, "guard needs data that can be taken back: it cannot be used with standard input")
     require(plan.epochs == 1, f"epochs must be 1 with standard input, got {plan.epochs}")
     model = change.model
-    known, own, options = model.classes_, model.learning, options_for(model, plan)
-    learned, saved = 0, model.state.generation
+    known, options = model.classes_, options_for(model, plan)
+    store = StreamStore(change, plan, how)
+    try:
+        learned = learn_lines(model, options, store, Pace(how))
+        report = store.save(learned) if learned or store.resumed else {"file": str(change.target)}
+    except BaseException:
+        store.close(failed=True)
+        raise
+    store.close()
+    added = [name for name in model.classes_ if name not in known]
+    answer({"samples": learned, "resumed": store.resumed, "classes_added": added, **store.place, **report})
+
+
+def learn_lines(model: EdgeModel, options: LearningOptions | None, store: StreamStore, pace: Pace) -> int:
+    """Learn or predict, and answer, line by line; returns how many were learned."""
+    learned = 0
     for sample in read_samples(model):
         if isinstance(sample, DataError):
             refuse(sample)
@@ -126,14 +143,10 @@ def learn_stream(change: Change, plan: LearnPlan) -> None:
                 refuse(error)
                 continue
             learned += 1
-            if plan.checkpoint_every and learned % plan.checkpoint_every == 0:
-                use(model, own)
-                saved = change.save()["generation"]
-            answer({"learned": sample.label, "samples": learned, "generation": saved, "source": sample.source})
-    use(model, own)
-    report = change.save() if learned else {"file": str(change.target), "generation": saved}
-    added = [name for name in model.classes_ if name not in known]
-    answer({"samples": learned, "classes_added": added, **report})
+            if pace.due(1):
+                store.checkpoint(learned)
+            answer({"learned": sample.label, "samples": learned, **store.place, "source": sample.source})
+    return learned
 
 
 def answer(document: dict[str, Any]) -> None:

@@ -380,9 +380,7 @@ def test_bad_input_is_refused_and_changes_nothing(taught: dict[str, Path]) -> No
     assert "epochs must be at least 1" in refused("learn", model, taught["new"], "--epochs", 0)
     assert "lr is an option of the gradient" in refused("learn", model, taught["new"], "--lr", 0.1)
     assert "distill is an option" in refused("learn", model, taught["new"], "--distill")
-    assert "guard and checkpoint-every" in refused(
-        "learn", model, taught["new"], "--guard", taught["new"], "--checkpoint-every", 5
-    )
+    assert "resume and discard" in refused("learn", model, taught["new"], "--resume", "--discard")
     assert "lr must be positive" in refused("learn", taught["gradient"], taught["new"], "--lr", -1)
     assert "unknown class 'emu'" in refused("forget", model, "--data", taught["all"])
     assert "at least two models" in refused("merge", model, "--base", model, "-o", folder / "m.onnx")

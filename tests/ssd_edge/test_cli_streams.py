@@ -89,11 +89,12 @@ def test_learn_learns_labelled_lines_and_predicts_the_others(model: Path) -> Non
     assert EdgeModel.load(model).samples_seen_ == 63
 
 
-def test_answers_name_the_generation_on_storage(model: Path) -> None:
+def test_answers_say_what_is_on_storage(model: Path) -> None:
     lines = [{"x": PROTOTYPES["low"], "y": "low"}] * 5
     rows = stream(model, "learn", *lines, options=("--checkpoint-every", "2"))
     first = rows[0]["generation"]
-    assert [row["generation"] - first for row in rows] == [0, 1, 1, 2, 2, 3]
+    assert [row["generation"] - first for row in rows] == [0, 0, 0, 0, 0, 1]
+    assert [row["stored"] for row in rows] == [0, 2, 2, 4, 4, 5]
 
 
 def test_nothing_learned_writes_nothing(model: Path) -> None:

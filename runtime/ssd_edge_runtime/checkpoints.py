@@ -1,0 +1,147 @@
+"""Checkpoints of one piece of learning, in a journal beside the file that it will be saved as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssd_edge_runtime.container import read_file
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.generations import stored_digest
+from ssd_edge_runtime.journal import Journal, journal_path
+from ssd_edge_runtime.model import EdgeModel
+from ssd_edge_runtime.packing import pack, unpack
+
+BEGIN, END = "begin", "end"
+
+
+@dataclass(eq=False)
+class Unfinished:
+    """What a learning that was cut off has left."""
+
+    journal: Journal
+    plan: dict[str, Any]
+    """What decides its result: data and options."""
+    parent: str
+    """Digest of the file that it began from."""
+    progress: dict[str, int]
+    """As given with the last checkpoint; empty if there was none."""
+    ended: str | None
+    """Digest of the file that it was about to be saved as, if it came so far."""
+
+    def finished(self, target: Path) -> bool:
+        """Whether that file is in its place: nothing was lost but the report."""
+        return self.ended is not None and target.exists() and digest_of(target) == self.ended
+
+    def void(self, digest: str | None) -> bool:
+        """Whether it belongs to another file than the one with ``digest``."""
+        return self.parent != digest
+
+    def replay(self, model: EdgeModel) -> None:
+        """Bring ``model``, just loaded from the parent file, to the last checkpoint."""
+        for index in range(1, len(self.journal)):
+            record = self.journal[index]
+            if "progress" in unpack(record)[0]:
+                model.replay(record)
+
+
+def digest_of(path: Path) -> str | None:
+    """The digest that a model file carries; None if it is none."""
+    try:
+        return stored_digest(read_file(path))
+    except EdgeModelError:
+        return None
+
+
+def find(target: Path) -> Unfinished | None:
+    """The journal beside ``target``, if there is one. Raises EdgeModelError if it is damaged, OSError."""
+    path = journal_path(target)
+    if not path.exists():
+        return None
+    journal = Journal.open(path)
+    head = unpack(journal[0])[0] if len(journal) else {}
+    plan, parent = head.get("plan"), head.get("parent")
+    if head.get("kind") != BEGIN or not isinstance(plan, dict) or not isinstance(parent, str):
+        raise EdgeModelError(f"{path} is damaged from its first record on: nothing in it can be used, delete it")
+    progress: dict[str, int] = {}
+    ended = None
+    for index in range(1, len(journal)):
+        fields = unpack(journal[index])[0]
+        progress = fields.get("progress", progress)
+        ended = fields.get("digest") if fields.get("kind") == END else None
+    return Unfinished(journal, plan, parent, progress, ended)
+
+
+class Checkpoints:
+    """Writes the journal of a ``model`` that learns; the caller holds the writer's lock of ``target``."""
+
+    def __init__(self, model: EdgeModel, target: Path, plan: dict[str, Any]) -> None:
+        """Nothing is written before :meth:`begin` or :meth:`go_on`."""
+        self._model, self._target, self._plan = model, target, plan
+        self.whole = model.state.readout.kind == "gradient"
+        """Whether a checkpoint is the whole state, as large as the file."""
+        self._journal: Journal | None = None
+        self.count = 0
+        """Checkpoints written, those of :meth:`go_on` included."""
+
+    @property
+    def path(self) -> Path:
+        """Where the journal is."""
+        return journal_path(self._target)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the journal."""
+        return self._journal.end if self._journal else 0
+
+    def begin(self) -> None:
+        """Start an empty journal in the place of any other."""
+        self._journal = Journal.create(self.path, self._head())
+        self._remember()
+        self.count = 0
+
+    def go_on(self, unfinished: Unfinished) -> None:
+        """Continue a journal whose plan is the same, from its last checkpoint."""
+        unfinished.replay(self._model)
+        self._journal = unfinished.journal
+        self._remember()
+        self.count = 1 if unfinished.progress else 0
+
+    def write(self, progress: dict[str, int]) -> None:
+        """Put what was learned since the last checkpoint on storage.
+
+        The record of a gradient readout is the whole state, so it replaces the one before. Raises OSError; the
+        last checkpoint then stays.
+        """
+        assert self._journal is not None
+        record = self._model.record(progress)
+        if self.whole:
+            self._journal = Journal.create(self.path, self._head(), record)
+        else:
+            self._journal.append(record)
+        self.count += 1
+
+    def announce(self, digest: str) -> None:
+        """Note, before the result takes its place, which file it is; so it is recognized after a kill."""
+        assert self._journal is not None
+        self._journal.append(pack({"kind": END, "digest": digest}, {}))
+
+    def drop(self) -> None:
+        """The result is on storage, or not wanted: remove the journal."""
+        if self._journal is not None:
+            self._journal.remove()
+            self._journal = None
+
+    def _remember(self) -> None:
+        if not self.whole:
+            self._model.record({})
+
+    def _head(self) -> bytes:
+        return pack({"kind": BEGIN, "plan": self._plan, "parent": self._parent()}, {})
+
+    def _parent(self) -> str:
+        digest = self._model.digest
+        if digest is None:
+            raise EdgeModelError("a model needs a file to keep a journal beside: save it first")
+        return digest
