@@ -133,17 +133,22 @@ class AnalyticLearner:
 
     def solution(self, job: SolveJob) -> Snapshot:
         """Solve (the slow part, under no lock) and make a snapshot that answers with the result."""
-        from ssd_edge_runtime.codecs import round_values
+        from ssd_edge_runtime.codecs import HALF_MAX, round_values
 
         weights, bias = job.system.solve()
-        if self._live.values_type != "float32":
-            weights = round_values(weights, self._live.values_type)
-        readout = Readout("analytic", weights, bias)
-        return Snapshot(dataclasses.replace(self._live, classes=job.classes, readout=readout, statistics=None))
+        kind = self._live.values_type
+        if kind == "float16" and np.abs(weights).max(initial=0.0) > HALF_MAX:
+            # What was learned must be savable: a larger file is better than none.
+            kind = "float32"
+        if kind != "float32":
+            weights = round_values(weights, kind)
+        changes = {"classes": job.classes, "readout": Readout("analytic", weights, bias), "values_type": kind}
+        return Snapshot(dataclasses.replace(self._live, statistics=None, **changes))  # type: ignore[arg-type]
 
     def frozen(self, published: Snapshot) -> ModelState:
         """The whole state with the published readout, which must be up to date."""
-        return dataclasses.replace(self._live, readout=published.state.readout)
+        solved = published.state
+        return dataclasses.replace(self._live, readout=solved.readout, values_type=solved.values_type)
 
     def lend(self) -> None:
         """The live arrays have been handed to the caller: copy them before the next change."""

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from small_models import analytic_state, gradient_state, samples
 
 from ssd_edge_runtime import EdgeModel, EdgeModelError
+from ssd_edge_runtime import format as model_format
+from ssd_edge_runtime.options import AnalyticOptions
 
 BOTH = pytest.mark.parametrize("make", [gradient_state, analytic_state])
 
@@ -315,3 +318,17 @@ def test_solve_every_puts_the_solution_off() -> None:
     assert model.logits(x).shape == (12, 3)
     with pytest.raises(EdgeModelError, match="at least 1"):
         model.solve_every = 0
+
+
+def test_a_readout_beyond_float16_is_saved_all_the_same(tmp_path: Path) -> None:
+    state = analytic_state()
+    state.analytic = AnalyticOptions(rho=1e-12)
+    state.values_type = "float16"
+    state = model_format.round_state(state)
+    model = EdgeModel(state).partial_fit(*samples(5, 12))
+    assert np.abs(model.state.readout.weights).max() > 65504
+    assert model.state.values_type == "float32"
+    model.save(tmp_path / "model.onnx")
+    again = EdgeModel.load(tmp_path / "model.onnx")
+    x, _ = samples(6, 9)
+    np.testing.assert_array_equal(again.logits(x), model.logits(x))
