@@ -60,14 +60,27 @@ class EdgeModel:
 
     @classmethod
     def load(
-        cls, path: str | PathLike[str], engine: str = "auto", threads: int = 1, verify: bool = True
+        cls,
+        path: str | PathLike[str],
+        engine: str = "auto",
+        threads: int = 1,
+        verify: bool = True,
+        trusted: Sequence[str | PathLike[str]] = (),
     ) -> EdgeModel:
-        """The model in a file; ``verify`` checks its digest. Raises OSError or :class:`EdgeModelError`."""
+        """The model in a file; ``verify`` checks its digest. Raises OSError or :class:`EdgeModelError`.
+
+        Where ``trusted`` or the environment variable SSD_EDGE_TRUSTED_KEYS names files of public keys, only a
+        model signed by one of them is loaded.
+        """
         from ssd_edge_runtime import format as model_format
+        from ssd_edge_runtime import signing
         from ssd_edge_runtime.generations import stored_digest
 
         data = model_format.read_file(path)
+        keys = [*trusted, *signing.trusted_keys()]
         try:
+            if keys:
+                signing.check(path, data, keys)
             model = cls(model_format.from_bytes(data, verify=verify), engine=engine, threads=threads)
             model._source = (Path(path).resolve(), stored_digest(data))
         except EdgeModelError as error:

@@ -37,12 +37,43 @@ def split_option(default: str) -> Callable[[F], F]:
     )
 
 
+def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    ctx.meta[f"ssd_edge.{option.name}"] = value
+
+
+def remembered(name: str) -> Any:
+    """Value of an option that every loading or saving heeds; None outside a command that has it."""
+    ctx = click.get_current_context(silent=True)
+    return ctx.meta.get(f"ssd_edge.{name}") if ctx else None
+
+
+trusted_option = click.option(
+    "--trusted",
+    type=FILE,
+    multiple=True,
+    metavar="KEY",
+    expose_value=False,
+    callback=_remember,
+    help="Load only what this public key has signed; repeatable, and added to SSD_EDGE_TRUSTED_KEYS.",
+)
+sign_with_option = click.option(
+    "--sign-with",
+    type=FILE,
+    metavar="KEY",
+    envvar="SSD_EDGE_SIGN_WITH",
+    show_envvar=True,
+    expose_value=False,
+    callback=_remember,
+    help="Sign what is saved with this private key.",
+)
+
+
 def loading_options(function: F) -> F:
-    """``--no-verify`` (passed on as ``verify``)."""
+    """``--no-verify`` (passed on as ``verify``) and ``--trusted``, which :func:`remembered` has."""
     option = click.option(
         "--verify/--no-verify", default=True, show_default=True, help="Check the file's digest before using it."
     )
-    return option(function)
+    return option(trusted_option(function))
 
 
 def engine_options(function: F) -> F:
@@ -61,8 +92,8 @@ def engine_options(function: F) -> F:
 
 
 def writing_options(function: F) -> F:
-    """``-o``, ``--keep`` and ``--lock-timeout``."""
-    return output_option(keep_option(lock_option(function)))
+    """``-o``, ``--keep``, ``--lock-timeout``, and ``--sign-with``, which :func:`remembered` has."""
+    return output_option(keep_option(lock_option(sign_with_option(function))))
 
 
 if TYPE_CHECKING:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ssd_edge.cli.arguments import remembered
 from ssd_edge.cli.models import load_model
 from ssd_edge.cli.resuming import refuse_unfinished
-from ssd_edge_runtime import EdgeModel, storage
+from ssd_edge_runtime import EdgeModel, signing, storage
+from ssd_edge_runtime.errors import OptionError
 
 
 @dataclass
@@ -30,7 +32,14 @@ class Change:
 
     def save(self, announce: Callable[[str], None] = lambda digest: None) -> dict[str, Any]:
         """Save atomically; once this returns it is on storage. ``announce`` hears the new digest before."""
-        self.model.save(self.target, keep=self.keep, keep_replaced=not self.saved, announce=announce)
+        key = remembered("sign_with")
+        sign = signing.signer(self.target, key) if key else lambda digest: None
+
+        def both(digest: str) -> None:
+            sign(digest)
+            announce(digest)
+
+        self.model.save(self.target, keep=self.keep, keep_replaced=not self.saved, announce=both)
         self.saved = True
         return saved_as(self.model, self.target)
 
@@ -52,11 +61,22 @@ def changing(
     if not model.exists():
         raise FileNotFoundError(2, "No such file", str(model))
     target = output or model
+    check_signing()
     with storage.locked(target, lock_timeout):
         change = Change(load_model(model, verify=verify), target, keep)
         if not learning and output is None:
             refuse_unfinished(target, change.model.digest)
         yield change
+
+
+def check_signing() -> None:
+    """Refuse to write, where only signed files are loaded, a file that would not be. Raises SSDEdgeError."""
+    key, trusted = remembered("sign_with"), [*(remembered("trusted") or ()), *signing.trusted_keys()]
+    if not trusted:
+        return
+    if not key:
+        raise OptionError("only signed files are loaded here: give --sign-with KEY, so that the result can be")
+    signing.check_signer(key, trusted)
 
 
 def saved_as(model: EdgeModel, path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge.cli.arguments import remembered
 from ssd_edge.cli.output import say
 from ssd_edge.data import Dataset, load, load_arrays
 from ssd_edge_runtime import EdgeModel
@@ -18,7 +19,8 @@ def load_model(path: Path, *, engine: str = "auto", threads: int = 1, verify: bo
     """``EdgeModel.load``, with a warning where the digest is not checked."""
     if not verify:
         say(f"warning: {path}: digest not checked")
-    return EdgeModel.load(path, engine=engine, threads=threads, verify=verify)
+    trusted = remembered("trusted") or ()
+    return EdgeModel.load(path, engine=engine, threads=threads, verify=verify, trusted=trusted)
 
 
 def load_inputs(path: Path, model: EdgeModel) -> tuple[NDArray[np.float32], list[str]]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ssd_edge.cli.arguments import model_argument
 from ssd_edge.cli.output import common_options, emit_json, fail, plain
 from ssd_edge.cli.training_extra import require_torch
+from ssd_edge_runtime.errors import EdgeModelError
+
+if TYPE_CHECKING:
+    from ssd_edge_export.verifying import Check
 
 EXAMPLE = """\b
 Example:
@@ -16,6 +21,20 @@ Example:
   ssd-edge verify model.onnx --against runs/first
 """
 MARKS = {True: "ok", False: "FAILED", None: "-"}
+
+
+def signature(model: Path, key: Path) -> Check:
+    """Whether ``key`` has signed ``model``."""
+    from ssd_edge_export.verifying import Check
+    from ssd_edge_runtime import signing
+    from ssd_edge_runtime.container import read_file
+
+    signing.public_key(key)
+    try:
+        signing.check(model, read_file(model), [key])
+    except EdgeModelError as error:
+        return Check("signature", False, str(error))
+    return Check("signature", True, f"by the owner of {key}")
 
 
 @click.command(short_help="Check a file: digest, structure, the same logits from every engine.", epilog=EXAMPLE)
@@ -26,8 +45,14 @@ MARKS = {True: "ok", False: "FAILED", None: "-"}
     metavar="RUN",
     help="Also: that MODEL is what exporting RUN gives.",
 )
+@click.option(
+    "--public-key",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Also: that the owner of this key has signed MODEL.",
+)
 @common_options
-def command(model: Path, against: Path | None, as_json: bool) -> None:
+def command(model: Path, against: Path | None, public_key: Path | None, as_json: bool) -> None:
     """Check MODEL's digest and structure, and that every engine installed here gives the same logits.
 
     ONNX Runtime rebuilds dense weights in memory while it opens a file. Exit status 2 where a check fails.
@@ -37,6 +62,8 @@ def command(model: Path, against: Path | None, as_json: bool) -> None:
     from ssd_edge_export.verifying import verify
 
     report = verify(model, against)
+    if public_key is not None:
+        report.checks.append(signature(model, public_key))
     if as_json:
         emit_json(report.as_dict())
     else:
