@@ -99,6 +99,11 @@ class Method:
             return hidden - 1
         return min(hidden - 1, max(1, hidden // 10) if analytic else 10)
 
+    @classmethod
+    def learns_from_base(cls) -> bool:
+        """Whether W comes from the base tasks' data, by gradient steps or by ``prepare``."""
+        return cls.learns_features or cls.prepare is not Method.prepare
+
     def initial_weight(self, hidden: int, width: int, generator: torch.Generator, nonnegative: bool) -> Tensor:
         """W of a layer before training, float32 (hidden, width), rows of length 1."""
         return initial_weight(hidden, width, generator, nonnegative=nonnegative)

@@ -164,7 +164,7 @@ class TrainConfig:
 
     def _usual_base(self) -> int:
         """Features that do not learn need only the first task, for its mean."""
-        return self.last_task if self.spec.network.learns_features else 1
+        return self.last_task if self.spec.network.learns_from_base() else 1
 
     def _centered(self, analytic: bool) -> bool:
         usual = self.spec.network.centered

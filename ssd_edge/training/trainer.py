@@ -320,7 +320,8 @@ class Trainer:
         matrix, held_matrix = complete(done.rows), complete(done.held_rows)
         rate = done.samples / done.training_seconds if done.training_seconds else None
         held = {"accuracy_matrix": held_matrix, **summarize(held_matrix)} if held_matrix else None
-        saw_all = self.statistics is not None and config.spec.network.learns_features and config.base_tasks != 1
+        learned = config.spec.network.learns_from_base()
+        saw_all = self.statistics is not None and learned and config.base_tasks != 1
         return {
             "method": config.method,
             "readout": config.readout,

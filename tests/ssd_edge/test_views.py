@@ -6,6 +6,7 @@ from ssd_edge import train
 from ssd_edge.data import Dataset
 from ssd_edge.methods.views import Views, local_fields, turn, whitened_differences
 from ssd_edge.model import TopKNetwork
+from ssd_edge.training import TrainConfig
 from ssd_edge_runtime.errors import OptionError
 
 
@@ -125,3 +126,9 @@ def test_what_views_cannot_learn_from_is_refused(shape, hidden, message):
     data = Dataset(data.x.reshape(len(data.x), *shape), data.y, data.classes)
     with pytest.raises(OptionError, match=message):
         train(data, tasks=3, hidden=hidden, k=tuple(4 for _ in hidden), method="views")
+
+
+@pytest.mark.parametrize(("method", "base"), [("views", 2), ("ssd", 2), ("random", 1)])
+def test_features_are_learned_on_all_tasks_trained_unless_they_need_no_data(method, base):
+    config = TrainConfig("digits", method=method, readout="analytic", until_task=2).resolved()
+    assert config.base_tasks == base
