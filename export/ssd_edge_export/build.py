@@ -21,6 +21,7 @@ from ssd_edge_runtime import format as model_format
 from ssd_edge_runtime.codecs import round_matrix, round_values
 from ssd_edge_runtime.csr import CSRMatrix, Float32
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, require
+from ssd_edge_runtime.solution import rounded
 from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher, ValuesType
 from ssd_edge_runtime.teacher import select
 
@@ -115,9 +116,8 @@ def _readout(
 
 
 def solve(statistics: Statistics, options: AnalyticOptions, values: ValuesType) -> Readout:
-    """The analytic readout, rounded as the file will hold it."""
-    weights, bias = analytic.solve(statistics, options)
-    return Readout("analytic", round_values(weights, values, "readout.values"), bias)
+    """The analytic readout, rounded as the file will hold it: float32 where it outgrows float16."""
+    return rounded(*analytic.solve(statistics, options), values)[0]
 
 
 def without(statistics: Statistics, part: Statistics | None) -> Statistics:
@@ -164,7 +164,9 @@ def _assemble(
         epsilon=network.epsilon,
         layers=layers,
         readout=readout,
-        values_type=plan.values,
+        values_type=plan.values
+        if readout.bias is None
+        else rounded(readout.weights, readout.bias, plan.values)[1],
         learning=plan.learning if readout.kind == "gradient" else None,
         analytic=plan.analytic,
         statistics=None if counted is None else counted.statistics,

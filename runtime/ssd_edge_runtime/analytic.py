@@ -15,8 +15,8 @@ from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.state import Float64, Int64, Statistics
 from ssd_edge_runtime.topk import Codes
 
-NEVER = -60000.0
-"""Bias of a class without samples under lda: it is never answered. Representable in float16."""
+NEVER = -1e30
+"""Bias of a class that must not be answered: below what few, nearly equal samples give any other class."""
 WIDEST = 20_000
 """Neurons; the packed statistics of more would not fit in a file, which protobuf limits to 2 GB."""
 PANEL = 256
@@ -65,10 +65,13 @@ def accumulate(statistics: Statistics, codes: Codes | Float32, labels: NDArray[n
 
 
 def _scatter_is_cheaper(codes: Codes) -> bool:
-    # Measured on x86: about 6 ns an entry scattered (and 10 us a sample), .04 ns a multiply-add of the product.
+    # Nanoseconds, measured on x86. An entry is scattered the slower the less of the triangle is cached; a product
+    # costs its multiply-adds, and the walk over the whole triangle that adds it, however few the samples.
     lengths = np.diff(codes.indptr).astype(np.float64)
-    scattered = 6.0 * float((lengths * (lengths + 1) / 2).sum()) + 10_000.0 * len(lengths)
-    return scattered < 0.04 * len(lengths) * packed_size(codes.shape[1])
+    samples, neurons = codes.shape
+    triangle = packed_size(neurons)
+    scattered = 5e3 * samples + (6.0 + min(triangle * 1e-6, 14.0)) * float((lengths * (lengths + 1) / 2).sum())
+    return scattered < 1.2e3 * neurons + triangle * (2.0 + 0.05 * samples)
 
 
 @functools.lru_cache(maxsize=8)

@@ -16,7 +16,7 @@ from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.forward import block_size, forward, preprocess
 from ssd_edge_runtime.lessons import Arrays, Lesson, decode, encode
 from ssd_edge_runtime.snapshot import Snapshot, add_classes, drop_class, writable_copy
-from ssd_edge_runtime.state import ModelState, Readout, Statistics
+from ssd_edge_runtime.state import ModelState, Statistics
 from ssd_edge_runtime.topk import Codes
 
 
@@ -133,16 +133,10 @@ class AnalyticLearner:
 
     def solution(self, job: SolveJob) -> Snapshot:
         """Solve (the slow part, under no lock) and make a snapshot that answers with the result."""
-        from ssd_edge_runtime.codecs import HALF_MAX, round_values
+        from ssd_edge_runtime.solution import rounded
 
-        weights, bias = job.system.solve()
-        kind = self._live.values_type
-        if kind == "float16" and np.abs(weights).max(initial=0.0) > HALF_MAX:
-            # What was learned must be savable: a larger file is better than none.
-            kind = "float32"
-        if kind != "float32":
-            weights = round_values(weights, kind)
-        changes = {"classes": job.classes, "readout": Readout("analytic", weights, bias), "values_type": kind}
+        readout, kind = rounded(*job.system.solve(), self._live.values_type)
+        changes = {"classes": job.classes, "readout": readout, "values_type": kind}
         return Snapshot(dataclasses.replace(self._live, statistics=None, **changes))  # type: ignore[arg-type]
 
     def frozen(self, published: Snapshot) -> ModelState:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime import analytic
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics
+from ssd_edge_runtime.solution import rounded
+from ssd_edge_runtime.state import Layer, ModelState, Statistics
 
 
 def merge_states(states: Sequence[ModelState], base: ModelState) -> ModelState:
@@ -27,16 +28,13 @@ def merge_states(states: Sequence[ModelState], base: ModelState) -> ModelState:
         _check_pair(state, base, f"model {number}")
     classes = list(dict.fromkeys([*base.classes, *(name for state in states for name in state.classes)]))
     statistics = _merged_statistics(states, base, classes)
-    weights, bias = analytic.solve(statistics, base.analytic)  # type: ignore[arg-type]
-    if base.values_type != "float32":
-        from ssd_edge_runtime.codecs import round_values
-
-        weights = round_values(weights, base.values_type)
+    readout, values_type = rounded(*analytic.solve(statistics, base.analytic), base.values_type)  # type: ignore[arg-type]
     return dataclasses.replace(
         base,
         classes=classes,
         layers=[_merged_layer(number, states, base, classes) for number in range(len(base.layers))],
-        readout=Readout("analytic", weights, bias),
+        readout=readout,
+        values_type=values_type,
         statistics=statistics,
         samples_seen=_sum([state.samples_seen for state in states], base.samples_seen),
         task_samples=_sum([state.task_samples for state in states], base.task_samples),

@@ -47,6 +47,21 @@ def test_scatter_and_product_agree() -> None:
     np.testing.assert_allclose(scattered, product, rtol=1e-13, atol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("n", "k", "batch", "scatter"),
+    [
+        (1000, 100, 1, True),
+        (1000, 10, 167, True),
+        (2000, 200, 167, False),
+        (300, 60, 8, True),
+        (300, 60, 64, False),
+    ],
+)
+def test_the_way_that_was_measured_to_be_faster_is_taken(n: int, k: int, batch: int, scatter: bool) -> None:
+    codes = Codes.from_dense(np.repeat(np.arange(n)[None] < k, batch, axis=0).astype(np.float32))
+    assert analytic._scatter_is_cheaper(codes) is scatter
+
+
 def test_ridge_is_regularized_least_squares() -> None:
     z = codes_of(2, 80, 20, 6).astype(np.float64)
     y = np.arange(80) % 3
@@ -86,6 +101,39 @@ def test_lda_never_answers_a_class_without_samples() -> None:
     z = codes_of(3, 40, 20, 6)
     weights, bias = analytic.solve(analytic.gather(z, np.arange(40) % 2, 3), AnalyticOptions())
     assert ((z @ weights.T + bias).argmax(axis=1) != 2).all()
+
+
+def untaught(values_type: str, scale: float) -> EdgeModel:
+    """A model of two classes that has seen nothing; codes ``scale`` times as long."""
+    state = analytic_state(classes=2, solver="lda")
+    state.layers[0].weights.values[:] *= scale
+    state.statistics = analytic.empty(30, 2)
+    state.class_samples = np.zeros(2, np.int64)
+    state.readout.weights[:], state.readout.bias = 0.0, np.zeros(2, np.float32)
+    state.values_type = values_type  # type: ignore[assignment]
+    return EdgeModel(state)
+
+
+@pytest.mark.parametrize("values_type", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_any_number_of_samples_gives_an_answer(values_type: str, count: int) -> None:
+    model = untaught(values_type, 1e-3)
+    x, y = samples(3, 40, classes=2)
+    assert model.predict(x).tolist() == ["0"] * 40
+    for _ in range(2):
+        model.partial_fit(x[1 : 2 * count : 2], y[1 : 2 * count : 2])
+        assert model.predict(x).tolist() == ["1"] * 40, "class 0 was never shown"
+        np.testing.assert_allclose(model.predict_proba(x).sum(axis=1), 1.0, rtol=1e-6)
+    model.partial_fit(x[::2], y[::2])
+    assert model.score(x, y) > 0.75
+
+
+def test_devices_that_saw_one_sample_each_merge() -> None:
+    x, y = samples(3, 2, classes=2)
+    one, other = untaught("float16", 1e-5).learn_one(x[0], y[0]), untaught("float16", 1e-5).learn_one(x[1], y[1])
+    merged = EdgeModel.merge([one, other], base=untaught("float16", 1e-5))
+    assert merged.state.values_type == "float32"
+    assert merged.predict(x).tolist() == ["0", "1"]
 
 
 def test_lda_answers_a_class_shown_ten_times_beside_thousands() -> None:
