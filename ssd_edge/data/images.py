@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,11 @@ def read_image(path: Path, channels: int | None = None) -> NDArray[np.uint8]:
     Raises DataError for what is not an image, and for more than 16 million pixels (checked before decoding).
     """
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings():
+            # Its limit is above ours, which is an error.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened as image:
             if image.width * image.height > LARGEST_PIXELS:
                 raise DataError(f"{path}: {image.width} x {image.height} pixels are more than {LARGEST_PIXELS}")
             gray = image.mode in GRAY_MODES if channels is None else channels == 1

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge.data.dataset import Dataset
+from ssd_edge.data.limits import bounded_lines, check_array, wanted
 from ssd_edge_runtime.errors import DataError
 
 Float32 = NDArray[np.float32]
@@ -32,15 +33,25 @@ def as_samples(x: NDArray[Any], source: str) -> Float32:
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an ``.npz``, or of an ``.npy`` as ``x``; nothing is unpickled."""
     try:
+        if zipfile.is_zipfile(path):
+            return _read_archive(path)
         with path.open("rb") as stream:
-            loaded = np.load(stream, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"x": loaded}
-            return {name: loaded[name] for name in loaded.files}
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
+            check_array(stream, path.stat().st_size, str(path))
+            stream.seek(0)
+            return {"x": np.load(stream, allow_pickle=False)}
+    except (FileNotFoundError, PermissionError, IsADirectoryError, DataError):
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(f"{path}: not a NumPy file that can be read ({error})") from error
+
+
+def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(path) as archive:
+        for name in wanted([entry.removesuffix(".npy") for entry in archive.namelist()]):
+            with archive.open(f"{name}.npy") as stream:
+                check_array(stream, archive.getinfo(f"{name}.npy").file_size, f"{path}: {name}")
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in wanted(arrays.files)}
 
 
 def load_npz(path: Path) -> Dataset:
@@ -101,7 +112,7 @@ def load_csv(path: Path, *, labelled: bool = True) -> Dataset:
 def _read_rows(path: Path) -> tuple[list[str] | None, list[tuple[int, list[str]]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [(line, row) for line, row in enumerate(csv.reader(stream), 1) if row]
+            rows = [(line, row) for line, row in enumerate(csv.reader(bounded_lines(stream, path)), 1) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV file in UTF-8 ({error})") from error
     header = rows.pop(0)[1] if rows and _is_header(rows[0][1]) else None

@@ -6,7 +6,6 @@ import json
 import os
 import stat
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 

@@ -1,0 +1,68 @@
+"""What a data file may ask of this machine, checked before anything is allocated for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TextIO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ssd_edge_runtime.errors import DataError
+
+LONGEST_LINE = 1 << 24
+"""Characters of a line of text."""
+TEXT_FACTOR = 16
+"""Bytes in memory for one of a table's text."""
+WIDEST = 5
+"""Bytes in memory for one of an array: uint8 values become float32 beside it."""
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def free_memory() -> int:
+    """Bytes that can be had without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def check_memory(needed: int, source: str) -> None:
+    """Raise DataError where reading ``source`` would take more memory than there is."""
+    free = free_memory()
+    if needed > free:
+        raise DataError(f"{source}: needs about {needed >> 20} MB of memory, {free >> 20} MB are free")
+
+
+def check_array(stream: IO[bytes], size: int, source: str) -> None:
+    """Raise DataError unless the array that ``stream`` begins with is as large as it says and fits the memory.
+
+    ``size``: bytes of the whole stream.
+    """
+    version = npy.read_magic(stream)  # type: ignore[no-untyped-call]
+    if version not in HEADERS:
+        raise DataError(f"{source}: arrays of format {version[0]}.{version[1]} are not read")
+    shape, _, kind = HEADERS[version](stream)
+    claimed = kind.itemsize
+    for length in shape:
+        claimed *= length
+    if claimed > size:
+        raise DataError(f"{source}: shape {shape} of {kind} asks for {claimed} bytes, the file has {size}")
+    check_memory(claimed * (WIDEST if kind == np.uint8 else 2), source)
+
+
+def bounded_lines(stream: TextIO, path: Path) -> Iterator[str]:
+    """Lines of a text file. Raises DataError for an endless one, or for more text than the memory holds."""
+    check_memory(os.fstat(stream.fileno()).st_size * TEXT_FACTOR, str(path))
+    number = 0
+    while line := stream.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise DataError(f"{path}: line {number} is longer than {LONGEST_LINE} characters")
+        yield line
+
+
+def wanted(names: list[str]) -> list[str]:
+    """Arrays of an archive that anybody reads; others are left unopened."""
+    return [name for name in ("x", "y", "classes") if name in names]
