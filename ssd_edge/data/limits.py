@@ -40,7 +40,7 @@ def check_array(stream: IO[bytes], size: int, source: str) -> None:
 
     ``size``: bytes of the whole stream.
     """
-    version = npy.read_magic(stream)  # type: ignore[no-untyped-call]
+    version = npy.read_magic(stream)
     if version not in HEADERS:
         raise DataError(f"{source}: arrays of format {version[0]}.{version[1]} are not read")
     shape, _, kind = HEADERS[version](stream)

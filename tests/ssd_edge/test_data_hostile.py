@@ -68,7 +68,7 @@ def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path, monkeypatch: pytes
     path = archive(tmp_path / "bomb.npz", x=bomb, y=array(*LABELS))
     assert path.stat().st_size < 6000
     monkeypatch.setattr(limits, "free_memory", lambda: 16 << 20)
-    with pytest.raises(DataError, match="bomb.npz: x: needs about 20 MB of memory, 16 MB are free"):
+    with pytest.raises(DataError, match=r"bomb.npz: x: needs about 20 MB of memory, 16 MB are free"):
         load(path)
 
 
@@ -98,7 +98,7 @@ def test_a_table_larger_than_the_memory(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_image_bomb(tmp_path: Path, size: tuple[int, int]) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(picture(*size))
-    with pytest.raises(DataError, match="bomb.png: "):
+    with pytest.raises(DataError, match=r"bomb.png: "):
         load_arrays(path)
 
 
