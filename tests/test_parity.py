@@ -1,0 +1,92 @@
+"""The trainer and the device take the same steps: same weights, same batches, same updates."""
+
+import numpy as np
+import pytest
+import torch
+from small_models import gradient_state, samples
+
+from ssd_edge.methods import Task, parse_method
+from ssd_edge.model import TopKNetwork
+from ssd_edge.training.step import Step
+from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.options import DistillOptions, LearningOptions
+from ssd_edge_runtime.state import ModelState
+
+BATCH = 8
+SHAPES = {
+    "dense": {},
+    "pruned": {"density": 0.3},
+    "pruned, rows of several lengths": {"density": 0.3, "uniform": False},
+    "two layers": {"widths": (30, 25), "density": 0.4},
+}
+DISTILLED = {
+    "default": {},
+    "paper": {"alpha": 0.7, "temperature": 8.0},
+    "hidden before": {"hidden_stage": "before", "lambda_hidden": 0.9, "n_distill": 12},
+}
+
+
+def torch_twin(state: ModelState) -> TopKNetwork:
+    weights, masks = [], []
+    for layer in state.layers:
+        mask = np.zeros(layer.weights.shape, bool)
+        mask[layer.weights.row_of_entry(), layer.weights.columns] = True
+        weights.append(torch.from_numpy(layer.weights.to_dense()))
+        masks.append(None if mask.all() else torch.from_numpy(mask))
+    network = TopKNetwork(weights, [layer.k for layer in state.layers], state.input_shape, masks=masks)
+    network.add_classes(state.classes)
+    network.readout_weight.data = torch.from_numpy(np.array(state.readout.weights))
+    return network
+
+
+class Trainer:
+    """The trainer's own step, method and boundary, its GABA switch complete."""
+
+    def __init__(self, network: TopKNetwork, learning: LearningOptions, distill: dict) -> None:
+        self.network, self.learning = network, learning
+        self.methods = parse_method("ssd").create({"ssd": distill})
+        self.teacher, self.selected = None, []
+
+    def learn(self, x: np.ndarray, y: np.ndarray) -> None:
+        u, labels = self.network.preprocess(torch.from_numpy(x)), torch.from_numpy(y)
+        task = Task(1, u, labels, self.network, self.teacher, self.selected, 0)
+        for method in self.methods:
+            method.before_task(task)
+        step = Step(self.network, self.learning, self.methods)
+        for batch in torch.arange(len(u)).split(BATCH):
+            step(u[batch], labels[batch], task, batch)
+
+    def boundary(self) -> None:
+        options = self.methods[0].options
+        self.selected = self.network.most_frequent(options.n_distill, options.frequency)
+        self.network.boundary()
+        self.teacher = self.network.frozen_copy()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("distill", DISTILLED)
+def test_over_tasks_boundaries_and_new_classes(shape: str, distill: str) -> None:
+    options = DistillOptions(**DISTILLED[distill])
+    learning = LearningOptions(learning_rate=0.2, batch_size=BATCH, readout_init=0.1, distill=options)
+    state = gradient_state(learning=learning, **SHAPES[shape])
+    trainer, device = Trainer(torch_twin(state), learning, DISTILLED[distill]), EdgeModel(state)
+    first, second = samples(1, 30 * BATCH, classes=3), samples(2, 30 * BATCH, classes=5)
+    trainer.learn(*first)
+    device.partial_fit(*first)
+    trainer.boundary()
+    trainer.network.add_classes(["3", "4"], learning)
+    trainer.learn(*second)
+    device.partial_fit(*second)
+
+    network, learned = trainer.network, device.state
+    assert learned.classes == network.classes
+    moved = np.abs(learned.layers[0].weights.values - state.layers[0].weights.values).max()
+    assert moved > 0.01
+    for layer, twin in zip(learned.layers, network.topk_layers, strict=True):
+        np.testing.assert_allclose(layer.weights.to_dense(), twin.weight.detach().numpy(), atol=2e-5)
+        np.testing.assert_array_equal(layer.activation_count, twin.activation_count.numpy())
+        np.testing.assert_array_equal(layer.task_count, twin.task_count.numpy())
+        np.testing.assert_array_equal(layer.class_count, twin.class_count.numpy())
+    np.testing.assert_allclose(learned.readout.weights, network.readout_weight.detach().numpy(), atol=2e-5)
+    x, _ = samples(3, 40, classes=5)
+    np.testing.assert_allclose(device.logits(x), network(torch.from_numpy(x)).detach().numpy(), atol=2e-5)
