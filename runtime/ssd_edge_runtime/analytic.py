@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.gram import add_samples, packed_size, trace, unpack
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.state import Float64, Int64, Statistics
 from ssd_edge_runtime.topk import Codes
@@ -19,14 +19,8 @@ NEVER = -1e30
 """Bias of a class that must not be answered: below what few, nearly equal samples give any other class."""
 WIDEST = 20_000
 """Neurons; the packed statistics of more would not fit in a file, which protobuf limits to 2 GB."""
-PANEL = 256
 PROBES = 64
 JITTER = 1e-6
-
-
-def packed_size(neurons: int | np.integer) -> int:
-    """Entries of the packed lower triangle of an n x n matrix."""
-    return int(neurons) * (int(neurons) + 1) // 2
 
 
 def empty(neurons: int, classes: int) -> Statistics:
@@ -58,57 +52,7 @@ def accumulate(statistics: Statistics, codes: Codes | Float32, labels: NDArray[n
     statistics.class_counts += np.bincount(labels, minlength=len(statistics.class_counts))
     rows = np.asarray(labels)[sparse.samples()]
     np.add.at(statistics.class_sums, (rows, sparse.neurons), sparse.values)
-    if _scatter_is_cheaper(sparse):
-        _scatter(statistics.gram, sparse)
-    else:
-        _add_product(statistics.gram, sparse.to_dense().astype(np.float64))
-
-
-def _scatter_is_cheaper(codes: Codes) -> bool:
-    # Nanoseconds, measured on x86. An entry is scattered the slower the less of the triangle is cached; a product
-    # costs its multiply-adds, and the walk over the whole triangle that adds it, however few the samples.
-    lengths = np.diff(codes.indptr).astype(np.float64)
-    samples, neurons = codes.shape
-    triangle = packed_size(neurons)
-    scattered = 5e3 * samples + (6.0 + min(triangle * 1e-6, 14.0)) * float((lengths * (lengths + 1) / 2).sum())
-    return scattered < 1.2e3 * neurons + triangle * (2.0 + 0.05 * samples)
-
-
-@functools.lru_cache(maxsize=8)
-def _triangle(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    return np.tril_indices(size)
-
-
-def _scatter(gram: Float64, codes: Codes) -> None:
-    for start, stop in zip(codes.indptr[:-1], codes.indptr[1:], strict=True):
-        neurons = codes.neurons[start:stop].astype(np.int64)
-        values = codes.values[start:stop].astype(np.float64)
-        row, column = _triangle(len(neurons))
-        # Neurons of one sample are distinct and ascending, so no position comes twice.
-        gram[(neurons * (neurons + 1) // 2)[row] + neurons[column]] += values[row] * values[column]
-
-
-def _add_product(gram: Float64, z: Float64) -> None:
-    neurons = z.shape[1]
-    for first in range(0, neurons, PANEL):
-        last = min(first + PANEL, neurons)
-        panel = z[:, first:last].T @ z[:, :last]
-        for row in range(first, last):
-            gram[packed_size(row) : packed_size(row + 1)] += panel[row - first, : row + 1]
-
-
-def unpack(gram: Float64, neurons: int) -> Float64:
-    """The symmetric (n, n) matrix whose lower triangle is packed in ``gram``; only that triangle is filled."""
-    square = np.zeros((neurons, neurons))
-    for row in range(neurons):
-        square[row, : row + 1] = gram[packed_size(row) : packed_size(row + 1)]
-    return square
-
-
-def trace(gram: Float64, neurons: int) -> float:
-    """Sum of the diagonal of a packed triangle."""
-    diagonal = np.arange(neurons, dtype=np.int64)
-    return float(gram[diagonal * (diagonal + 3) // 2].sum())
+    add_samples(statistics.gram, sparse)
 
 
 def add(a: Statistics, b: Statistics) -> Statistics:
@@ -172,7 +116,7 @@ class System:
     """(classes, n), class sums (ridge) or means (lda)."""
     regularizer: float
     """What was added to the diagonal."""
-    lda: bool
+    options: AnalyticOptions
     counts: Int64
 
     def solve(self) -> tuple[Float32, Float32]:
@@ -180,15 +124,28 @@ class System:
         classes = len(self.targets)
         if self.matrix is None:
             return np.zeros(self.targets.shape, np.float32), np.zeros(classes, np.float32)
-        if not self.lda:
-            return _solve_positive(self.matrix, self.targets).astype(np.float32), np.zeros(classes, np.float32)
+        if self.options.solver == "ridge":
+            weights = _solve_positive(self.matrix, self.targets)
+            return weights.astype(np.float32), self._withhold(np.zeros(classes))
         probes = _probes(len(self.matrix))
         solved = _solve_positive(self.matrix, np.vstack([self.targets, probes]))
         weights, inverse = solved[:classes] * self.counts.sum(), solved[classes:]
         freedom = probes.shape[1] - self.regularizer * float(np.vdot(probes, inverse))
         squared = np.einsum("cn,cn->c", weights, self.targets) - freedom / np.maximum(self.counts, 1)
-        bias = np.where(self.counts == 0, NEVER, -0.5 * squared)
-        return weights.astype(np.float32), bias.astype(np.float32)
+        bias = -0.5 * squared
+        if self.options.weighs_by_count:
+            bias += np.log(np.maximum(self.counts, 1) / self.counts.sum())
+        return weights.astype(np.float32), self._withhold(bias)
+
+    def _withhold(self, bias: Float64) -> Float32:
+        """``bias``, and NEVER for a class of too few samples."""
+        return np.where(withheld(self.counts, self.options), NEVER, bias).astype(np.float32)
+
+
+def withheld(counts: Int64, options: AnalyticOptions) -> NDArray[np.bool_]:
+    """Which classes, of ``counts`` samples int64 (classes,), are not answered, bool (classes,)."""
+    least = min(options.min_samples, int(counts.max(initial=0)))
+    return counts < max(least, 1)
 
 
 def _probes(neurons: int) -> Float64:
@@ -203,14 +160,20 @@ def _probes(neurons: int) -> Float64:
 def prepare(statistics: Statistics, options: AnalyticOptions) -> System:
     """Copy what :func:`solve` needs out of ``statistics``."""
     neurons = statistics.class_sums.shape[1]
-    lda = options.solver == "lda"
-    targets = means(statistics) if lda else statistics.class_sums.copy()
+    counts = statistics.class_counts.copy()
+    by_count = options.solver == "ridge" and options.weighs_by_count
+    targets = statistics.class_sums.copy() if by_count else means(statistics)
     regularizer = options.rho * trace(statistics.gram, neurons) / neurons
     if regularizer <= 0.0:
-        return System(None, targets, regularizer, lda, statistics.class_counts.copy())
-    matrix = within_class_scatter(statistics) if lda else unpack(statistics.gram, neurons)
+        return System(None, targets, regularizer, options, counts)
+    matrix = unpack(statistics.gram, neurons) if by_count else within_class_scatter(statistics)
+    if options.solver == "ridge" and not by_count:
+        # As if each class had the same number of samples, all scattered about their means as they are on average.
+        balanced = targets * (counts.sum() / max(np.count_nonzero(counts), 1))
+        matrix += balanced.T @ targets
+        targets = balanced
     matrix[np.diag_indices_from(matrix)] += regularizer
-    return System(matrix, targets, regularizer, lda, statistics.class_counts.copy())
+    return System(matrix, targets, regularizer, options, counts)
 
 
 def solve(statistics: Statistics, options: AnalyticOptions) -> tuple[Float32, Float32]:
@@ -220,8 +183,10 @@ def solve(statistics: Statistics, options: AnalyticOptions) -> tuple[Float32, Fl
     pooled within-class covariance ``S = (G - sum_c N_c mu_c mu_c^T + lam I) / N``: ``V_c = mu_c^T S^-1``,
     ``b_c = -(mu_c^T S^-1 mu_c - f / N_c) / 2``, f the effective degrees of freedom ``trace(S^-1 S_0)``, ``S_0``
     the part of S that is not regularizer. A mean of N_c noisy codes is too long by f / N_c on average; left in, a
-    class of ten samples beside classes of thousands is hardly answered. A class without samples never is.
-    Raises :class:`EdgeModelError` if the statistics are not positive.
+    class of ten samples beside classes of thousands is hardly answered. With ``priors`` "counts", lda adds
+    ``log(N_c / N)`` to ``b_c``; with "equal", ridge replaces ``C`` by ``w mu`` and ``G`` by the within-class
+    scatter plus ``w sum_c mu_c mu_c^T``, w the mean of ``N_c``. A class of fewer than ``min_samples``, or of none,
+    is not answered. Raises :class:`EdgeModelError` if the statistics are not positive.
     """
     return prepare(statistics, options).solve()
 

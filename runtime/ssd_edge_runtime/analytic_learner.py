@@ -15,6 +15,7 @@ from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.forward import block_size, forward, preprocess
 from ssd_edge_runtime.lessons import Arrays, Lesson, decode, encode
+from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.snapshot import Snapshot, add_classes, drop_class, writable_copy
 from ssd_edge_runtime.state import ModelState, Statistics
 from ssd_edge_runtime.topk import Codes
@@ -147,6 +148,21 @@ class AnalyticLearner:
     def lend(self) -> None:
         """The live arrays have been handed to the caller: copy them before the next change."""
         self._own = False
+
+    def solve_with(self, options: AnalyticOptions) -> None:
+        """Solve the readout by other options from now on."""
+        self._statistics()
+        self.replace(analytic=options)
+        self.version += 1
+        self.pending = math.inf
+
+    def withheld(self) -> dict[str, int]:
+        """Classes that are not answered, and how many samples each has."""
+        statistics, options = self._live.statistics, self._live.analytic
+        if statistics is None or options is None:
+            return {}
+        few = np.flatnonzero(analytic.withheld(statistics.class_counts, options))
+        return {self._live.classes[index]: int(statistics.class_counts[index]) for index in few}
 
     def replace(self, **changes: object) -> None:
         """Change plain fields of the live state."""

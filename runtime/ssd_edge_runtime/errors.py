@@ -17,6 +17,10 @@ class OptionError(SSDEdgeError):
     """An option's value breaks a rule."""
 
 
+class FewSamplesWarning(UserWarning):
+    """A class has been shown too few times to be answered."""
+
+
 class MissingExtraError(SSDEdgeError):
     """An optional dependency is not installed."""
 

@@ -13,6 +13,7 @@ from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.dampening import DampeningOptions, DampeningReport
 from ssd_edge_runtime.double_buffer import GradientLearner
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.packing import pack, unpack
 from ssd_edge_runtime.snapshot import Snapshot
 from ssd_edge_runtime.state import ModelState
@@ -136,9 +137,22 @@ class LiveModel:
             from ssd_edge_runtime.format import from_bytes
 
             snapshot = Snapshot(from_bytes(arrays["model"].tobytes()))
+            if _build(snapshot.state) != _build(self.state):
+                raise EdgeModelError("a journal's record is not of this model")
             self._gradient = GradientLearner(snapshot)
             self._publish(snapshot)
         self._wrote()
+
+    def solve_with(self, options: AnalyticOptions) -> None:
+        """Solve an analytic readout by other options; the caller holds ``learning``."""
+        if self._analytic is None:
+            raise EdgeModelError("the model has a gradient readout: it is not solved")
+        self._analytic.solve_with(options)
+        self._wrote()
+
+    def withheld(self) -> dict[str, int]:
+        """Classes that an analytic readout does not answer, and their samples."""
+        return {} if self._analytic is None else self._analytic.withheld()
 
     def lend(self) -> ModelState:
         """The whole state, for the caller to keep: its arrays are never written again."""
@@ -200,3 +214,9 @@ class LiveModel:
                 self._published, analytic.solved = snapshot, version
                 if version == analytic.version:
                     analytic.pending = 0.0
+
+
+def _build(state: ModelState) -> tuple[Any, ...]:
+    """What learning never changes."""
+    layers = [(layer.weights.shape, layer.weights.nonzeros, layer.k) for layer in state.layers]
+    return state.input_shape, layers, state.readout.kind

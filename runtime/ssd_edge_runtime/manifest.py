@@ -17,6 +17,8 @@ from ssd_edge_runtime.validation import MAX_DIMENSIONS, check_classes, require
 
 STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
 VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")
+OPTIONAL = ("priors", "min_samples")
+"""Options that stand in a manifest only where they are not the default; files of the first version lack them."""
 READOUTS: tuple[ReadoutKind, ...] = ("gradient", "analytic")
 MAX_CLASSES = 1 << 20
 
@@ -56,7 +58,7 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
         "readout": {"kind": state.readout.kind, "bias": structure.bias},
         "learning_state": asdict(learning_shape) if learning_shape is not None else None,
         "learning": asdict(state.learning) if keep and state.learning is not None else None,
-        "analytic": asdict(state.analytic) if state.analytic is not None else None,
+        "analytic": _analytic(state.analytic) if state.analytic is not None else None,
         "samples_seen": state.samples_seen,
         "task_samples": state.task_samples,
         "class_samples": state.class_samples.tolist(),
@@ -65,6 +67,12 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
         "provenance": state.provenance,
     }
     return jsonsafe.dumps(document, "the manifest")
+
+
+def _analytic(options: AnalyticOptions) -> dict[str, Any]:
+    default = AnalyticOptions()
+    document = asdict(options)
+    return {k: v for k, v in document.items() if k not in OPTIONAL or v != getattr(default, k)}
 
 
 def _layer(value: Any, number: int) -> LayerShape:
@@ -124,6 +132,8 @@ def _options(value: Any, kind: Any, name: str) -> Any:
     section = Section(value, name)
     arguments: dict[str, Any] = {}
     for option in fields(kind):
+        if option.name in OPTIONAL and option.name not in section.values:
+            continue
         if option.name == "distill":
             distill = section.take("distill")
             arguments["distill"] = (

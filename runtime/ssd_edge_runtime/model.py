@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -16,11 +17,11 @@ from ssd_edge_runtime.dampening import DampeningOptions, DampeningReport
 from ssd_edge_runtime.detector import LossDetector
 from ssd_edge_runtime.distill import log_softmax
 from ssd_edge_runtime.engine import check_engine
-from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.errors import EdgeModelError, FewSamplesWarning
 from ssd_edge_runtime.forward import softmax
 from ssd_edge_runtime.live import LiveModel
 from ssd_edge_runtime.merge import merge_states
-from ssd_edge_runtime.options import LearningOptions
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.samples import as_names, as_samples
 from ssd_edge_runtime.state import ModelState
 
@@ -120,7 +121,8 @@ class EdgeModel:
         """Learn samples in one pass, in mini-batches; labels never seen open new classes.
 
         With the gradient readout a new class also opens a task boundary, before it is learned, and so does a rise
-        of the loss that :attr:`detector` finds significant.
+        of the loss that :attr:`detector` finds significant. Warns (:class:`FewSamplesWarning`) of classes that are
+        still below ``analytic.min_samples``.
         """
         with self._live.learning:
             samples = self._samples(x)
@@ -128,6 +130,10 @@ class EdgeModel:
             if self.detector is not None and self._live.state.readout.kind == "gradient":
                 self._detect(self.detector, samples, names)
             self._live.learn(samples, names)
+            withheld = self._live.withheld()
+        few = [f"{name!r} ({withheld[name]} samples)" for name in dict.fromkeys(names) if name in withheld]
+        if few:
+            warnings.warn(f"too few samples to be answered: {', '.join(few)}", FewSamplesWarning, stacklevel=2)
         return self
 
     def _detect(self, detector: LossDetector, samples: Float32, names: list[str]) -> None:
@@ -309,6 +315,22 @@ class EdgeModel:
             if self._live.state.learning is None:
                 raise EdgeModelError("the model has no gradient learning to set options of")
             self._live.replace(learning=options)
+
+    @property
+    def analytic(self) -> AnalyticOptions | None:
+        """How an analytic readout is solved; assign others to solve by them from now on, here and in the file."""
+        return self._live.state.analytic
+
+    @analytic.setter
+    def analytic(self, options: AnalyticOptions) -> None:
+        with self._live.learning:
+            self._live.solve_with(options)
+
+    @property
+    def withheld_(self) -> dict[str, int]:
+        """Classes with fewer samples than ``analytic.min_samples``, which are not answered, and how many."""
+        with self._live.learning:
+            return self._live.withheld()
 
     @property
     def solve_every(self) -> int:

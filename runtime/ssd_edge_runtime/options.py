@@ -12,6 +12,7 @@ LogitScope = Literal["all", "seen"]
 HiddenStage = Literal["after", "before"]
 FrequencyScope = Literal["task", "all"]
 Solver = Literal["lda", "ridge"]
+Priors = Literal["solver", "equal", "counts"]
 
 
 def require(condition: bool, message: str) -> None:
@@ -99,7 +100,19 @@ class AnalyticOptions:
     """lda: pooled within-class covariance and equal priors; ridge: regularised least squares."""
     rho: float = 1e-3
     """Regulariser: ``rho * trace(G) / n`` is added to the diagonal."""
+    priors: Priors = "solver"
+    """What a class counts before its samples: the same (equal), as often as it was seen (counts), or as the solver
+    has it by nature: lda equal, ridge counts."""
+    min_samples: int = 1
+    """A class with fewer samples is not answered, unless no class has as many."""
+
+    @property
+    def weighs_by_count(self) -> bool:
+        """Whether a class counts as often as it was seen."""
+        return self.priors == "counts" or (self.priors == "solver" and self.solver == "ridge")
 
     def __post_init__(self) -> None:
         require_choice("solver", self.solver, get_args(Solver))
+        require_choice("priors", self.priors, get_args(Priors))
+        require(self.min_samples >= 1, f"min-samples must be at least 1, got {self.min_samples}")
         require(self.rho > 0.0, f"rho must be positive, got {self.rho}")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import analytic_state, samples
 
-from ssd_edge_runtime import EdgeModel, EdgeModelError, analytic
+from ssd_edge_runtime import EdgeModel, EdgeModelError, analytic, gram
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.topk import Codes, top_k
 
@@ -23,8 +23,8 @@ def noisy_codes(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return top_k(np.ascontiguousarray(h.T), 20).to_dense()
 
 
-def full(gram: np.ndarray, n: int) -> np.ndarray:
-    lower = analytic.unpack(gram, n)
+def full(packed: np.ndarray, n: int) -> np.ndarray:
+    lower = gram.unpack(packed, n)
     return np.tril(lower) + np.tril(lower, -1).T
 
 
@@ -41,9 +41,9 @@ def test_statistics_are_their_definition(n: int, k: int) -> None:
 
 def test_scatter_and_product_agree() -> None:
     codes = Codes.from_dense(codes_of(1, 30, 50, 20))
-    scattered, product = np.zeros((2, analytic.packed_size(50)))
-    analytic._scatter(scattered, codes)
-    analytic._add_product(product, codes.to_dense().astype(np.float64))
+    scattered, product = np.zeros((2, gram.packed_size(50)))
+    gram.scatter(scattered, codes)
+    gram.add_product(product, codes.to_dense().astype(np.float64))
     np.testing.assert_allclose(scattered, product, rtol=1e-13, atol=1e-14)
 
 
@@ -59,7 +59,7 @@ def test_scatter_and_product_agree() -> None:
 )
 def test_the_way_that_was_measured_to_be_faster_is_taken(n: int, k: int, batch: int, scatter: bool) -> None:
     codes = Codes.from_dense(np.repeat(np.arange(n)[None] < k, batch, axis=0).astype(np.float32))
-    assert analytic._scatter_is_cheaper(codes) is scatter
+    assert gram.scatter_is_cheaper(codes) is scatter
 
 
 def test_ridge_is_regularized_least_squares() -> None:
@@ -153,7 +153,7 @@ def test_lda_answers_a_class_shown_ten_times_beside_thousands() -> None:
 
 def test_statistics_that_are_not_positive_are_refused() -> None:
     statistics = analytic.gather(codes_of(4, 30, 10, 4), np.arange(30) % 2, 2)
-    statistics.gram[analytic.packed_size(3) - 1] = -50.0
+    statistics.gram[gram.packed_size(3) - 1] = -50.0
     with pytest.raises(EdgeModelError, match="not positive"):
         analytic.solve(statistics, AnalyticOptions())
 
@@ -266,11 +266,11 @@ REFUSALS = {
 def test_unlearning_what_cannot_be_is_refused_and_changes_nothing(case: str) -> None:
     model = learned()
     x, _ = samples(9, 10)
-    before, gram = model.logits(x), model.state.statistics.gram.copy()  # type: ignore[union-attr]
+    before, kept = model.logits(x), model.state.statistics.gram.copy()  # type: ignore[union-attr]
     act, message = REFUSALS[case]
     with pytest.raises(EdgeModelError, match=message):
         act(model)
-    np.testing.assert_array_equal(model.state.statistics.gram, gram)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(model.state.statistics.gram, kept)  # type: ignore[union-attr]
     np.testing.assert_array_equal(model.logits(x), before)
 
 
