@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -15,8 +16,10 @@ from ssd_edge.cli.arguments import (
     split_option,
     writing_options,
 )
-from ssd_edge.cli.learning import LearnPlan, learn_dataset
+from ssd_edge.cli.learning import LearnPlan, learn_dataset, note_rare
 from ssd_edge.cli.output import common_options, emit_json, plain, progress
+from ssd_edge_runtime.errors import FewSamplesWarning
+from ssd_edge_runtime.options import Priors
 
 EXAMPLE = """\b
 Example:
@@ -32,6 +35,16 @@ Example:
 @click.option("--epochs", type=int, default=1, show_default=True, help="Passes over DATA (gradient readout only).")
 @click.option("--lr", type=float, help="Step size of gradient learning [default: the model's].")
 @click.option("--distill/--no-distill", default=None, help="Hold on to what is known [default: as trained].")
+@click.option(
+    "--priors",
+    type=click.Choice(get_args(Priors)),
+    help="Weigh classes alike, by their samples, or as the solver does; closed form, stays in MODEL.",
+)
+@click.option(
+    "--min-samples",
+    type=click.IntRange(min=1),
+    help="Answer a class from so many samples on; closed form, stays in MODEL.",
+)
 @click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Learn in random order.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order.")
 @click.option(
@@ -90,7 +103,10 @@ def command(
 
     chosen = LearnPlan(**plan, guarded=guard is not None)
     how = Resuming(resume, discard, chosen.checkpoint_every, checkpoint_seconds)
-    with changing(model, output, keep, lock_timeout, verify=verify, learning=True) as change:
+    with (
+        warnings.catch_warnings(action="ignore", category=FewSamplesWarning),
+        changing(model, output, keep, lock_timeout, verify=verify, learning=True) as change,
+    ):
         if data == "-":
             learn_stream(change, chosen, how)
             return
@@ -100,6 +116,8 @@ def command(
         with progress("learning", len(dataset) * chosen.epochs) as advance:
             report = learn_dataset(change, dataset, chosen, how, judge, max_drop, advance)
         report["seconds"] = round(time.perf_counter() - begun, 3)
+        if report["kept"]:
+            note_rare(change.model, dataset.names.tolist())
     if as_json:
         emit_json(report)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,13 @@ from ssd_edge.cli.resuming import Pace, Resuming, digest_of_data, look
 from ssd_edge.data import Dataset
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished
-from ssd_edge_runtime.options import DistillOptions, LearningOptions, require
+from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions, Priors, require
 
 Int64 = NDArray[np.int64]
 BATCHES_PER_CALL = 16
+RARE = 50
+"""Samples below which a class is missed often, beside classes of IMBALANCED times as many."""
+IMBALANCED = 10
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class LearnPlan:
     """Seeds the order."""
     checkpoint_every: int | None = None
     """Samples between checkpoints, if they are counted; then no call to the model has more."""
+    priors: Priors | None = None
+    """How an analytic readout weighs classes from now on; None for as before."""
+    min_samples: int | None = None
+    """Samples from which on it answers a class, from now on; None for as before."""
     guarded: bool = False
     """Whether the result may yet be thrown away."""
 
@@ -68,10 +75,12 @@ def learn_dataset(
     options = options_for(model, plan)
     deciding = plan.deciding(digest_of_data(dataset))
     unfinished = look(change, deciding, how)
+    solved_by = analytic_options(model, plan)
     report: dict[str, Any] = {"samples": len(dataset), "epochs": plan.epochs}
     if unfinished and unfinished.finished(change.target):
         return report | finished_before(change, unfinished, dataset)
     before = model.score(guard.x, guard.names) if guard else 0.0
+    solve_by(model, solved_by)
     work = Checkpoints(model, change.target, deciding)
     with keeping(work, unfinished) as done:
         pace, learned = Pace(how), 0
@@ -93,7 +102,7 @@ def learn_dataset(
             report["guard"] = {"before": before, "after": after, "max_drop": max_drop}
             report["kept"] = before - after <= max_drop
         if report["kept"]:
-            report |= change.save(work.announce)
+            report |= {"withheld": model.withheld_} | change.save(work.announce)
         else:
             report |= {"file": str(change.target), "generation": None, "classes": known}
         work.drop()
@@ -122,6 +131,7 @@ def finished_before(change: Change, unfinished: Unfinished, dataset: Dataset) ->
     change.model = load_model(change.target)
     unfinished.journal.remove()
     report = {"resumed": len(dataset), "classes_added": [], "checkpoints": 0, "kept": True}
+    report["withheld"] = change.model.withheld_
     return report | saved_as(change.model, change.target)
 
 
@@ -138,6 +148,35 @@ def options_for(model: EdgeModel, plan: LearnPlan) -> LearningOptions | None:
     if plan.distill is not None:
         changes["distill"] = (own.distill or DistillOptions()) if plan.distill else None
     return dataclasses.replace(own, **changes)
+
+
+def analytic_options(model: EdgeModel, plan: LearnPlan) -> AnalyticOptions | None:
+    """How the model's readout is to be solved: its own options with those of the plan in their place."""
+    own = model.analytic
+    changes = {"priors": plan.priors, "min_samples": plan.min_samples}
+    given = {name: value for name, value in changes.items() if value is not None}
+    for name in given:
+        require(own is not None, f"{name.replace('_', '-')} is an option of the analytic readout; this one is not")
+    return dataclasses.replace(own, **given) if own is not None else None  # type: ignore[arg-type]
+
+
+def solve_by(model: EdgeModel, options: AnalyticOptions | None) -> None:
+    """Solve the readout by ``options`` from here on; they are saved with the model."""
+    if options is not None and model.analytic != options:
+        model.analytic = options
+
+
+def note_rare(model: EdgeModel, labels: Iterable[str]) -> None:
+    """Say which of the classes just learned are not answered yet, or rarely will be."""
+    withheld, state = model.withheld_, model.state
+    counts = dict(zip(state.classes, state.class_samples.tolist(), strict=True))
+    most = max(counts.values())
+    for name in dict.fromkeys(labels):
+        if name in withheld and state.analytic is not None:
+            least = state.analytic.min_samples
+            say(f"note: {name} is answered from {least} samples on and has {counts[name]}")
+        elif counts[name] < min(RARE, most / IMBALANCED):
+            say(f"note: {name} will often be missed: {counts[name]} seen, of another class {most}")
 
 
 def use(model: EdgeModel, options: LearningOptions | None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge.cli.changes import Change
-from ssd_edge.cli.learning import LearnPlan, options_for, use
+from ssd_edge.cli.learning import LearnPlan, analytic_options, options_for, solve_by, use
 from ssd_edge.cli.resuming import Pace, Resuming
 from ssd_edge.cli.stream_store import StreamStore
 from ssd_edge_runtime import EdgeModel
@@ -113,6 +113,7 @@ def learn_stream(change: Change, plan: LearnPlan, how: Resuming) -> None:
     require(plan.epochs == 1, f"epochs must be 1 with standard input, got {plan.epochs}")
     model = change.model
     known, options = model.classes_, options_for(model, plan)
+    solve_by(model, analytic_options(model, plan))
     store = StreamStore(change, plan, how)
     try:
         learned = learn_lines(model, options, store, Pace(how))
@@ -122,7 +123,8 @@ def learn_stream(change: Change, plan: LearnPlan, how: Resuming) -> None:
         raise
     store.close()
     added = [name for name in model.classes_ if name not in known]
-    answer({"samples": learned, "resumed": store.resumed, "classes_added": added, **store.place, **report})
+    counted = {"samples": learned, "resumed": store.resumed, "classes_added": added, "withheld": model.withheld_}
+    answer({**counted, **store.place, **report})
 
 
 def learn_lines(model: EdgeModel, options: LearningOptions | None, store: StreamStore, pace: Pace) -> int:

@@ -134,6 +134,34 @@ def test_learned_classes_are_answered(taught: dict[str, Path]) -> None:
     assert np.trace(report["confusion"]["counts"]) / 160 == pytest.approx(report["accuracy"])
 
 
+def test_a_class_is_answered_from_min_samples_on(taught: dict[str, Path]) -> None:
+    with np.load(taught["new"]) as arrays:
+        x, y, classes = arrays["x"], arrays["y"], arrays["classes"]
+    first = np.flatnonzero(classes[y] == "fox")
+    few, more = taught["new"].with_name("few.npz"), taught["new"].with_name("more.npz")
+    np.savez(few, x=x[first[:3]], y=y[first[:3]], classes=classes)
+    np.savez(more, x=x[first[3:]], y=y[first[3:]], classes=classes)
+    result = call("learn", taught["analytic"], few, "--min-samples", 10, "--priors", "counts", "--json")
+    assert result.stderr == "note: fox is answered from 10 samples on and has 3\n"
+    assert json.loads(result.stdout)["withheld"] == {"fox": 3}
+    assert ask("eval", taught["analytic"], few)["accuracy"] == 0.0
+    document = ask("inspect", taught["analytic"])["analytic"]
+    assert (document["priors"], document["min_samples"]) == ("counts", 10)
+    assert ask("learn", taught["analytic"], more)["withheld"] == {}
+    assert ask("eval", taught["analytic"], few)["accuracy"] > 0.6
+
+
+def test_learn_warns_of_a_class_that_will_be_missed(taught: dict[str, Path]) -> None:
+    with np.load(taught["new"]) as arrays:
+        x, y, classes = arrays["x"], arrays["y"], arrays["classes"]
+    one = np.flatnonzero(classes[y] == "fox")[:1]
+    few = taught["new"].with_name("few.npz")
+    np.savez(few, x=x[one], y=y[one], classes=classes)
+    assert call("learn", taught["analytic"], few).stderr == (
+        "note: fox will often be missed: 1 seen, of another class 40\n"
+    )
+
+
 def test_gradient_model_learns_over_epochs(files: dict[str, Path]) -> None:
     report = ask("learn", files["gradient"], files["all"], "--epochs", 20, "--no-distill")
     assert report["samples_seen"] == 160 * 20
@@ -378,6 +406,8 @@ def test_bad_input_is_refused_and_changes_nothing(taught: dict[str, Path]) -> No
     assert "nothing to forget" in refused("forget", model)
     assert "epochs must be 1" in refused("learn", model, taught["new"], "--epochs", 2)
     assert "epochs must be at least 1" in refused("learn", model, taught["new"], "--epochs", 0)
+    gradient = refused("learn", taught["gradient"], taught["new"], "--min-samples", 2)
+    assert gradient == "min-samples is an option of the analytic readout; this one is not"
     assert "lr is an option of the gradient" in refused("learn", model, taught["new"], "--lr", 0.1)
     assert "distill is an option" in refused("learn", model, taught["new"], "--distill")
     assert "resume and discard" in refused("learn", model, taught["new"], "--resume", "--discard")
