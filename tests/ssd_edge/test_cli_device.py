@@ -151,6 +151,16 @@ def test_a_class_is_answered_from_min_samples_on(taught: dict[str, Path]) -> Non
     assert ask("eval", taught["analytic"], few)["accuracy"] > 0.6
 
 
+def test_eval_says_how_far_confidence_can_be_believed() -> None:
+    from ssd_edge.cli.eval import calibration
+
+    confidence = np.repeat([0.9, 0.5], [40, 20])
+    right = np.r_[np.arange(40) < 34, np.arange(20) < 10]
+    found = calibration(confidence, right)
+    assert found == {"error": pytest.approx(40 / 60 * 0.05), "near_90": {"n": 40, "accuracy": 0.85}}
+    assert calibration(np.full(3, 1.0), np.ones(3, bool)) == {"error": 0.0, "near_90": {"n": 0, "accuracy": None}}
+
+
 def test_learn_warns_of_a_class_that_will_be_missed(taught: dict[str, Path]) -> None:
     with np.load(taught["new"]) as arrays:
         x, y, classes = arrays["x"], arrays["y"], arrays["classes"]
