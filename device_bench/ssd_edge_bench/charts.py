@@ -149,3 +149,44 @@ def _text(x: float, y: float, text: str, anchor: str = "start", fill: str = "cur
 def _svg(height: float, parts: Sequence[str]) -> str:
     size = f'viewBox="0 0 {WIDTH:.0f} {height:.0f}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">{"".join(parts)}</svg>'
+
+
+def parts_of_a_whole(parts: Sequence[tuple[str, float, str]]) -> str:
+    """One bar cut in parts, each (label, value, color) told below it."""
+    whole = sum(value for _, value, _ in parts) or 1.0
+    drawn, x = [], LEFT
+    for number, (label, value, color) in enumerate(parts):
+        length = (WIDTH - 2 * LEFT) * value / whole
+        drawn.append(f'<rect x="{x:.1f}" y="4" width="{length:.1f}" height="22" fill="{color}"/>')
+        y = 46.0 + 18 * number
+        drawn.append(f'<rect x="{LEFT}" y="{y - 10:.0f}" width="10" height="10" fill="{color}"/>')
+        drawn.append(_text(LEFT + 16, y, label) + _text(WIDTH - LEFT, y, f"{value / whole:.0%}", "end"))
+        x += length
+    return _svg(52 + 18 * len(parts), drawn)
+
+
+def ranked(shares: Float64, even: float) -> str:
+    """Shares in falling order over their rank, on a root scale; a dashed line where all would be if alike."""
+    top = max(float(shares[0]), even) or 1.0
+    bottom = 140.0
+
+    def y(value: float) -> float:
+        return bottom - 126.0 * math.sqrt(value / top)
+
+    ranks = np.unique(np.linspace(0, len(shares) - 1, 200).astype(int))
+    step = (WIDTH - 2 * LEFT - 34) / max(len(shares) - 1, 1)
+    left = LEFT + 34
+    line = " ".join(f"{left + step * i:.1f},{y(float(shares[i])):.1f}" for i in ranks)
+    drawn = [f'<polyline points="{line}" fill="none" stroke="{COLORS[0]}" stroke-width="2"/>']
+    for value in (0.0, top / 16, top / 4, top):
+        drawn.append(
+            f'<path d="M{left},{y(value):.1f}H{WIDTH - LEFT}" stroke="currentColor" stroke-opacity="0.15"/>'
+        )
+        drawn.append(_text(left - 4, y(value) + 4, f"{100 * value:.2g}%", "end"))
+    drawn.append(
+        f'<path d="M{left},{y(even):.1f}H{WIDTH - LEFT}" stroke="currentColor" stroke-dasharray="4 3"/>'
+        + _text(WIDTH - LEFT, y(even) - 4, f"{100 * even:.2g}% if all fired alike", "end")
+    )
+    drawn.append(_text(left, bottom + 16, "1") + _text(WIDTH - LEFT, bottom + 16, f"{len(shares):,}", "end"))
+    drawn.append(_text((left + WIDTH - LEFT) / 2, bottom + 16, "neurons, the most frequent first", "middle"))
+    return _svg(bottom + 24, drawn)

@@ -99,7 +99,8 @@ def probe_ceilings(state: ModelState) -> tuple[Ceilings, Ceilings]:
     sizes = [weight_bytes(state), weight_bytes(state, dense=True)]
     job = {"sizes": sizes, "threads": 1, "cores": pinned_cores(1)}
     found = run_module("ssd_edge_bench.probing", job, "the probe")
-    sparse, dense = (Ceilings(rate, found["dram"], found["operations"]) for rate in found["reads"])
+    others = (found["dram"], found["operations"], found["instructions"])
+    sparse, dense = (Ceilings(rate, *others) for rate in found["reads"])
     return sparse, dense
 
 

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ssd_edge_bench.charts import COLORS, Bar, Point, bars, distributions, roofline
-from ssd_edge_bench.tables import energy_lines, machine_line, operation_name, stability_lines
+from ssd_edge_bench.markup import escape, figure, grid, section, shell, table
+from ssd_edge_bench.tables import (
+    energy_lines,
+    estimate_cells,
+    estimate_note,
+    machine_line,
+    operation_name,
+    stability_lines,
+)
 from ssd_edge_bench.units import duration, share, size
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 60rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 2rem; }
-figure { margin: 0 0 1rem; } figcaption { font-weight: 600; margin-bottom: .25rem; }
-svg { width: 100%; height: auto; display: block; font: 12px system-ui, sans-serif; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .2rem .6rem; border-bottom: 1px solid #8884; white-space: nowrap; }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
-.note { color: #b45309; } ol { padding-left: 1.4rem; } footer { margin-top: 2rem; opacity: .7; font-size: .85rem; }
-"""
 
 
 def write_page(path: str | Path, document: dict[str, Any]) -> None:
@@ -38,25 +30,20 @@ def page(document: dict[str, Any]) -> str:
     model = document["model"]
     sections = [
         _summary(document),
-        _section("Latency", _latency(document)),
-        _section("Size and memory", _footprint(document)),
-        _section("How near the machine's bounds", _roofline(document)) if document["roofline"] else "",
-        _section("Accuracy", _accuracy(document)) if "accuracy" in document else "",
-        _section(f"Against {document['comparison']['against']}", _comparison(document))
+        section("Latency", _latency(document)),
+        section("Size and memory", _footprint(document)),
+        section("How near the machine's bounds", _roofline(document)) if document["roofline"] else "",
+        *(section(f"Estimate for {entry['board']}", _estimate(entry)) for entry in document.get("estimates", [])),
+        section("Accuracy", _accuracy(document)) if "accuracy" in document else "",
+        section(f"Against {document['comparison']['against']}", _comparison(document))
         if "comparison" in document
         else "",
-        _section("All figures", _all_figures(document)),
-        _section("Machine", _machine(document)),
+        section("All figures", _all_figures(document)),
+        section("Machine", _machine(document)),
     ]
     title = f"{model['file']} on {document['machine']['board'] or document['machine']['processor']}"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,"><title>{_e(title)}</title><style>{STYLE}</style></head>'
-        f"<body><h1>{_e(title)}</h1>{''.join(sections)}"
-        f"<footer>ssd-edge bench, {_e(document['created'])}, model {_e(model['digest'][:12])}</footer>"
-        "</body></html>\n"
-    )
+    footer = f"ssd-edge bench, {document['created']}, model {model['digest'][:12]}"
+    return shell(title, "".join(sections), footer)
 
 
 def _summary(document: dict[str, Any]) -> str:
@@ -66,10 +53,11 @@ def _summary(document: dict[str, Any]) -> str:
         for layer in model["layers"]
     )
     steady = document["stability"]["stable"]
-    notes = "<br>".join(_e(line) for line in stability_lines(document) + energy_lines(document))
+    notes = "<br>".join(escape(line) for line in stability_lines(document) + energy_lines(document))
     return (
-        f"<p>{_e(machine_line(document))}</p>"
-        f"<p>{_e(shapes)}; {model['classes']} classes, {_e(model['readout'])} readout, {_e(model['values'])}</p>"
+        f"<p>{escape(machine_line(document))}</p>"
+        f"<p>{escape(shapes)}; {model['classes']} classes, {escape(model['readout'])} readout, "
+        f"{escape(model['values'])}</p>"
         f"<p{'' if steady else ' class=note'}>{notes}</p>"
     )
 
@@ -87,8 +75,8 @@ def _latency(document: dict[str, Any]) -> str:
             )
             for row in rows
         ]
-        figures.append(_figure(operation_name(rows[0]), distributions(shown)))
-    return _grid(figures)
+        figures.append(figure(operation_name(rows[0]), distributions(shown)))
+    return grid(figures)
 
 
 def _footprint(document: dict[str, Any]) -> str:
@@ -99,13 +87,13 @@ def _footprint(document: dict[str, Any]) -> str:
 
     bare = document["inference_bytes"]
 
-    return _grid(
+    return grid(
         [
-            _figure(
+            figure(
                 "File that the engine opens",
                 chart("file_bytes", Bar("without what learning needs", bare, size(bare), "#888")),
             ),
-            _figure("Peak memory up to the first prediction", chart("peak_rss_bytes")),
+            figure("Peak memory up to the first prediction", chart("peak_rss_bytes")),
         ]
     )
 
@@ -121,21 +109,31 @@ def _roofline(document: dict[str, Any]) -> str:
             Point(label, row["operations"] / row["bytes"], row["operations"] / seconds, _color(document, row))
         )
         notes.append(
-            f"<li>{_e(label)}: {duration(row['bound_us'])} at best, {share(row['share_of_bound'])} of it reached, "
-            f"limited by {row['limited_by']}</li>"
+            f"<li>{escape(label)}: {duration(row['bound_us'])} at best, {share(row['share_of_bound'])} of it "
+            f"reached, limited by {row['limited_by']}</li>"
         )
     chart = roofline(points, found["bytes_per_second"], found["operations_per_second"])
     caption = (
         f"Operations a second over operations per byte; the line is what one core reaches in probes: "
         f"{size(found['bytes_per_second'])}/s, {found['operations_per_second'] / 1e9:.3g} billion operations/s"
     )
-    return _grid([_figure(caption, chart), f"<ol>{''.join(notes)}</ol>"])
+    return grid([figure(caption, chart), f"<ol>{''.join(notes)}</ol>"])
+
+
+def _estimate(entry: dict[str, Any]) -> str:
+    headings = ("operation", "engine", "estimate", "samples/s", "here", "measured", "off by")
+    sources = "".join(f"<li>{escape(group)}: {escape(source)}</li>" for group, source in entry["sources"].items())
+    return (
+        "<p class=note>An estimate from published figures and counted work; nothing was measured on that board. "
+        f"{escape(estimate_note(entry))}</p>{table(headings, map(estimate_cells, entry['rows']))}"
+        f"<details><summary>Where its figures come from</summary><ul>{sources}</ul></details>"
+    )
 
 
 def _accuracy(document: dict[str, Any]) -> str:
     found = document["accuracy"]
     chart = bars([Bar(name, value, f"{value:.1%}") for name, value in found["per_class"].items()])
-    return _grid([_figure(f"{found['accuracy']:.1%} of {found['n']} samples; per class", chart)])
+    return grid([figure(f"{found['accuracy']:.1%} of {found['n']} samples; per class", chart)])
 
 
 def _comparison(document: dict[str, Any]) -> str:
@@ -151,7 +149,7 @@ def _comparison(document: dict[str, Any]) -> str:
         )
         for row in document["comparison"]["rows"]
     ]
-    return _table(("operation", "engine", "old p50", "new p50", "new / old", "95 %", ""), rows)
+    return table(("operation", "engine", "old p50", "new p50", "new / old", "95 %", ""), rows)
 
 
 def _all_figures(document: dict[str, Any]) -> str:
@@ -170,7 +168,7 @@ def _all_figures(document: dict[str, Any]) -> str:
         for row in document["results"]
     ]
     headings = ("operation", "engine", "p50", "95 % from", "to", "p90", "p99", "p99.9", "samples/s", "calls")
-    return _table(headings, rows)
+    return table(headings, rows)
 
 
 def _machine(document: dict[str, Any]) -> str:
@@ -178,31 +176,9 @@ def _machine(document: dict[str, Any]) -> str:
     facts = {key: value for key, value in machine.items() if key not in ("versions", "caches")}
     facts |= {f"cache {level}": count for level, count in machine["caches"].items()} | machine["versions"]
     rows = [(key.replace("_", " "), "not readable" if v is None else str(v)) for key, v in facts.items()]
-    return _table(("fact", "value"), rows)
+    return table(("fact", "value"), rows)
 
 
 def _color(document: dict[str, Any], row: dict[str, Any]) -> str:
     names = [line["engine"] for line in document["engines"]]
     return COLORS[names.index(row["engine"]) % len(COLORS)]
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{_e(title)}</h2>{body}</section>"
-
-
-def _figure(caption: str, chart: str) -> str:
-    return f"<figure><figcaption>{_e(caption)}</figcaption>{chart}</figure>"
-
-
-def _grid(parts: Iterable[str]) -> str:
-    return f'<div class="grid">{"".join(parts)}</div>'
-
-
-def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{_e(heading)}</th>" for heading in headings)
-    body = "".join(f"<tr>{''.join(f'<td>{_e(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _e(text: str) -> str:
-    return html.escape(text)

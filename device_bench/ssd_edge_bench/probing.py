@@ -12,10 +12,16 @@ def main() -> None:
     job = json.load(sys.stdin)
     if hasattr(os, "sched_setaffinity") and job["cores"]:
         os.sched_setaffinity(0, job["cores"])
+    from ssd_edge_bench.estimate import instruction_rate
     from ssd_edge_bench.roofline import DRAM_BYTES, product_rate, read_rate
 
     reads = [read_rate(max(size, 1 << 14)) for size in job["sizes"]]
-    answer = {"reads": reads, "dram": read_rate(DRAM_BYTES), "operations": product_rate()}
+    answer = {
+        "reads": reads,
+        "dram": read_rate(DRAM_BYTES),
+        "operations": product_rate(),
+        "instructions": instruction_rate(),
+    }
     json.dump(answer, sys.stdout)
 
 

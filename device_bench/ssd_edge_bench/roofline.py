@@ -6,6 +6,7 @@ operations takes at least ``max(B / bandwidth, F / rate)``.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Ceilings:
     """Reading memory that no cache holds."""
     operations_per_second: float
     """A dense float32 matrix product."""
+    instructions_per_second: float = math.nan
+    """Branching code, counted as 7-Zip's benchmark counts while it decodes; only estimates need it."""
 
     def bound(self, work: Work) -> float:
         """Seconds that ``work`` takes at least."""
@@ -55,16 +58,16 @@ def read_rate(size: int) -> float:
     """Bytes a second that a dot product of two float32 vectors reads, ``size`` bytes together."""
     a = np.ones(max(size // (2 * FLOAT), 1), np.float32)
     b = a.copy()
-    return 2 * a.nbytes / _best(lambda: a.dot(b))
+    return 2 * a.nbytes / best_seconds(lambda: a.dot(b))
 
 
 def product_rate() -> float:
     """Operations a second of a float32 matrix product."""
     a = np.ones((GEMM_SIZE, GEMM_SIZE), np.float32)
-    return 2 * GEMM_SIZE**3 / _best(lambda: a @ a)
+    return 2 * GEMM_SIZE**3 / best_seconds(lambda: a @ a)
 
 
-def _best(call: Callable[[], object]) -> float:
+def best_seconds(call: Callable[[], object]) -> float:
     """Seconds of the fastest call within the time of a probe: a ceiling is what is possible, not usual."""
     call()
     best, end = float("inf"), time.perf_counter() + PROBE_SECONDS
@@ -159,6 +162,7 @@ def describe(
         "bytes_per_second_dense": dense.bytes_per_second,
         "dram_bytes_per_second": sparse.dram_bytes_per_second,
         "operations_per_second": sparse.operations_per_second,
+        "instructions_per_second": sparse.instructions_per_second,
         "working_set_bytes": weight_bytes(state),
         "rows": rows,
     }

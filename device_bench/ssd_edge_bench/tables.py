@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ssd_edge_bench.estimate import typical_error
 from ssd_edge_bench.results import find_row
 from ssd_edge_bench.sampling import ratio
 from ssd_edge_bench.units import duration, share, size
@@ -26,6 +27,9 @@ def print_document(document: dict[str, Any], console: Console | None = None) -> 
         console.print(line)
     if document["roofline"] is not None:
         console.print(roofline_table(document["roofline"]))
+    for entry in document.get("estimates", []):
+        console.print(estimate_table(entry))
+        console.print(estimate_note(entry))
     if "accuracy" in document:
         console.print(f"accuracy {document['accuracy']['accuracy']:.4f} on {document['accuracy']['n']} samples")
     if "comparison" in document:
@@ -130,6 +134,40 @@ def roofline_table(roofline: dict[str, Any]) -> Table:
             row["limited_by"],
         )
     return table
+
+
+def estimate_table(entry: dict[str, Any]) -> Table:
+    """What a board would take, and beside it how far the same method is off on this machine."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.title = f"{entry['board']}, one thread: AN ESTIMATE, nothing was measured there"
+    table.add_column("operation", no_wrap=True)
+    table.add_column("engine", no_wrap=True)
+    for heading in ("estimate", "samples/s", "here", "measured", "off by"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in entry["rows"]:
+        table.add_row(*estimate_cells(row))
+    return table
+
+
+def estimate_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """One row of an estimate as text."""
+    return (
+        operation_name(row),
+        row["engine"],
+        duration(row["estimated_us"]),
+        f"{row['estimated_samples_per_second']:,.0f}",
+        duration(row["here_estimated_us"]),
+        duration(row["here_measured_us"]),
+        f"{row['here_error']:.2f}x",
+    )
+
+
+def estimate_note(entry: dict[str, Any]) -> str:
+    """How far to trust an estimate: measured / estimated on this machine."""
+    return (
+        f'By the same method this machine would take what stands under "here"; it is off by a factor of '
+        f"{typical_error(entry):.1f} on average. Expect no less on the board."
+    )
 
 
 def comparison_table(rows: list[dict[str, Any]], name: str) -> Table:

@@ -20,6 +20,7 @@ Example:
   ssd-edge bench model.onnx --engines csr,onnxruntime-dense --batches 1,32
   ssd-edge bench model.onnx --json > today.json
   ssd-edge bench model.onnx --against yesterday.json --fail-if "predict b1 p50 > 1.10x"
+  ssd-edge bench model.onnx --profile raspberry-pi-4 --profile raspberry-pi-5
 """
 
 
@@ -38,6 +39,9 @@ Example:
 @click.option(
     "--fail-if", multiple=True, metavar="RULE", help="Exit with status 1 where a RULE holds (see below)."
 )
+@click.option(
+    "--profile", "profiles", multiple=True, metavar="BOARD", help="Also estimate it on a BOARD; may be repeated."
+)
 @click.option("--force", is_flag=True, help="Compare unlike machines all the same.")
 @click.option("--report", type=FILE, help="Also write one self-contained HTML page.")
 @common_options
@@ -47,6 +51,7 @@ def command(
     data_root: Path | None,
     against: Path | None,
     fail_if: tuple[str, ...],
+    profiles: tuple[str, ...],
     force: bool,
     report: Path | None,
     as_json: bool,
@@ -58,18 +63,30 @@ def command(
 
     A RULE is "[ENGINE] OPERATION [bN] p50|p90|p99 > 1.10x". It holds only where the whole 95 % interval of
     new / old lies above its limit, so that noise alone fails no build.
+
+    A BOARD is raspberry-pi-zero-2w, raspberry-pi-4, raspberry-pi-5 or jetson-nano. Its times are estimates from
+    published figures; how far the same method is off on this machine stands beside them.
     """
+    from ssd_edge_bench.boards import load_board
     from ssd_edge_bench.compare import Rule, check_alike, compare, judge, load_document
+    from ssd_edge_bench.estimate import estimate
     from ssd_edge_bench.tables import print_document
+    from ssd_edge_runtime import format
     from ssd_edge_runtime.errors import OptionError
 
     chosen = BenchOptions(**options)
     rules = [Rule.parse(text) for text in fail_if]
+    boards = [load_board(name) for name in profiles]
+    if boards and chosen.threads != 1:
+        raise OptionError("--profile estimates one thread: leave --threads at 1")
     if (rules or force) and against is None:
         raise OptionError(f"--{'fail-if' if rules else 'force'} needs --against")
     earlier = load_document(against) if against and against.suffix == ".json" else None
     document, other = _measure(model, None if earlier else against, chosen, data, data_root)
     other = earlier or other
+    if boards:
+        state = format.load(model)
+        document["estimates"] = [estimate(document, state, board) for board in boards]
     verdicts = []
     if other is not None:
         for difference in check_alike(document, other, force=force):

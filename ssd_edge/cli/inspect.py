@@ -7,26 +7,35 @@ from typing import Any
 
 import click
 
-from ssd_edge.cli.arguments import model_argument
-from ssd_edge.cli.output import common_options, emit_json, plain
+from ssd_edge.cli.arguments import FILE, model_argument
+from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 EXAMPLE = """\b
 Example:
   ssd-edge inspect model.onnx
   ssd-edge inspect model.onnx --json
+  ssd-edge inspect model.onnx --report model.html
 """
 
 
 @click.command(short_help="Layers, sizes, classes, neurons and provenance of a file.", epilog=EXAMPLE)
 @model_argument
+@click.option(
+    "--report", type=FILE, help="Also write one self-contained HTML page, with a picture of the neurons."
+)
 @common_options
-def command(model: Path, as_json: bool) -> None:
+def command(model: Path, report: Path | None, as_json: bool) -> None:
     """Show what MODEL holds and what it will take on a device."""
     from ssd_edge_export.estimates import estimates
     from ssd_edge_runtime import format as model_format
 
     document = model_format.describe(model)
     document["estimates"] = estimates(document)
+    if report is not None:
+        from ssd_edge.model_page import write_model_page
+
+        write_model_page(report, document, model_format.load(model), model.name)
+        say(f"wrote {report}")
     if as_json:
         emit_json(document)
     else:
@@ -70,7 +79,7 @@ def print_estimates(estimated: dict[str, Any]) -> None:
     if estimated["solve_bytes"]:
         plain(
             f"a solve after learning takes about {size(estimated['solve_bytes'])} and "
-            f"{estimated['solve_flops'] / 1e9:.2g} GFLOP"
+            f"{estimated['solve_flops'] / 1e9:.2g} GFLOP, on this machine {estimated['solve_seconds']:.2g} s"
         )
 
 

@@ -22,7 +22,7 @@ def plot_accuracy_matrix(matrix: Sequence[Sequence[float]], title: str, path: Pa
     axes.imshow(matrix, vmin=0.0, vmax=1.0, cmap="viridis")
     axes.set_xticks(range(columns), [str(j + 1) for j in range(columns)])
     axes.set_yticks(range(rows), [str(i + 1) for i in range(rows)])
-    axes.set(xlabel="accuracy on task", ylabel="after training task", title=title)
+    axes.set(xlabel="accuracy on task, %", ylabel="after training task", title=title)
     if columns <= 20:
         for i, row in enumerate(matrix):
             for j, value in enumerate(row):
