@@ -7,8 +7,8 @@ import torch
 from ssd_edge.model import TopKNetwork
 from ssd_edge_export import calibrate
 from ssd_edge_export.temperature import calibration_error, cross_entropy, fit_temperature
-from ssd_edge_runtime.gram import unpack
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.gram import unpack
 
 
 @pytest.fixture
