@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,18 @@ from ssd_edge_runtime.errors import DataError
 
 Float32 = NDArray[np.float32]
 BATCH = 1024
+Report = Callable[[int, int], None]
+_watcher: ContextVar[Report | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(report: Report) -> Iterator[None]:
+    """Call ``report(done, total)`` after each batch of every pass over samples made within."""
+    token = _watcher.set(report)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +71,12 @@ def batches(network: TopKNetwork, x: Float32, size: int = BATCH) -> Iterator[tup
     """
     check_samples(network, x)
     network.eval()
+    report = _watcher.get()
     for start in range(0, len(x), size):
         u = network.preprocess(torch.from_numpy(x[start : start + size]).to(network.device))
         yield u, network.codes_of(u)
+        if report is not None:
+            report(min(start + size, len(x)), len(x))
 
 
 def check_samples(network: TopKNetwork, x: Float32) -> None:

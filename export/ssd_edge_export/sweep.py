@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 CRITERIA: tuple[Criterion, ...] = ("activity", "magnitude", "sampled", "random")
 MOST_SAMPLES = 20_000
 """Training samples that the readouts are fitted on; as many for the unpruned network."""
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+"""Okabe and Ito's palette, told apart by color-blind readers."""
 
 Tick = Callable[[int], None]
 
@@ -134,10 +138,14 @@ def plot_sweep(document: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(6.0, 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    axes.set_prop_cycle(color=COLORS)
+    markers = cycle("osD^vP")
     for criterion, by_density in summary(document).items():
         means, deviations = zip(*by_density.values(), strict=True)
         percent = [100 * density for density in by_density]
-        axes.errorbar(percent, means, yerr=deviations, marker="o", markersize=4, capsize=2, label=criterion)
+        axes.errorbar(
+            percent, means, yerr=deviations, marker=next(markers), markersize=5, capsize=2, label=criterion
+        )
     axes.axhline(document["unpruned"], color="black", linestyle="--", linewidth=1, label="unpruned")
     axes.set_xscale("log")
     ticks = sorted({100 * point["density"] for point in document["points"]})

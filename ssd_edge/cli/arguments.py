@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
@@ -107,8 +108,16 @@ class NameList(ParamType):
 
     name = "a,b,..."
 
-    def __init__(self, kind: type = str) -> None:
-        self._kind = kind
+    def __init__(self, kind: type = str, known: Sequence[str] = ()) -> None:
+        self._kind, self._known = kind, known
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Known names that are not in the list yet."""
+        *before, last = incomplete.split(",")
+        start = "".join(f"{name}," for name in before)
+        return [
+            CompletionItem(start + name) for name in self._known if name.startswith(last) and name not in before
+        ]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
         """``"1,32"`` becomes ``(1, 32)``."""

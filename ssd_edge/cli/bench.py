@@ -24,10 +24,21 @@ Example:
 """
 
 
+def complete_board(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Boards for the shell to offer."""
+    from ssd_edge_bench.boards import board_names
+
+    return [name for name in board_names() if name.startswith(incomplete)]
+
+
 @click.command(short_help="Measure this device.", epilog=EXAMPLE)
 @model_argument
-@click.option("--engines", type=NameList(), default=DEFAULT.engines, help=f"Of {', '.join(ENGINES)}.", **SHOW)
-@click.option("--operations", type=NameList(), default=DEFAULT.operations, help=OF_OPERATIONS, **SHOW)
+@click.option(
+    "--engines", type=NameList(known=ENGINES), default=DEFAULT.engines, help=f"Of {', '.join(ENGINES)}.", **SHOW
+)
+@click.option(
+    "--operations", type=NameList(known=OPERATIONS), default=DEFAULT.operations, help=OF_OPERATIONS, **SHOW
+)
 @click.option("--batches", type=NameList(int), default=DEFAULT.batches, help="Samples per call.", **SHOW)
 @click.option("--threads", type=int, default=1, help="Threads, and cores to pin each process to.", **SHOW)
 @click.option("--processes", type=int, default=5, help="Fresh processes per engine.", **SHOW)
@@ -40,7 +51,12 @@ Example:
     "--fail-if", multiple=True, metavar="RULE", help="Exit with status 1 where a RULE holds (see below)."
 )
 @click.option(
-    "--profile", "profiles", multiple=True, metavar="BOARD", help="Also estimate it on a BOARD; may be repeated."
+    "--profile",
+    "profiles",
+    multiple=True,
+    metavar="BOARD",
+    shell_complete=complete_board,
+    help="Also estimate it on a BOARD; may be repeated.",
 )
 @click.option("--force", is_flag=True, help="Compare unlike machines all the same.")
 @click.option("--report", type=FILE, help="Also write one self-contained HTML page.")

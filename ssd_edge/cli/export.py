@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ssd_edge.cli.output import common_options, emit_json, plain
+from ssd_edge.cli.output import common_options, emit_json, passes, plain
 from ssd_edge.cli.prune import CRITERIA
 from ssd_edge.cli.training_extra import require_torch
 
@@ -52,10 +52,12 @@ def command(run: Path, out: Path, as_json: bool, learning_state: bool, **options
     require_torch("exporting")
     from ssd_edge.training import Run
     from ssd_edge_export.export import export_model
+    from ssd_edge_export.observe import watched
     from ssd_edge_export.writing import check_place
 
     check_place(out)
-    path = export_model(Run.load(run), out, learning_state=learning_state, **options)
+    with passes("counting") as report_pass, watched(report_pass):
+        path = export_model(Run.load(run), out, learning_state=learning_state, **options)
     report = summary(path)
     if as_json:
         emit_json(report)

@@ -8,11 +8,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ssd_edge_runtime.errors import SSDEdgeError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 NUMBERS = re.compile(r"\[[-+.,\d\seE]+\]")
 """A list of nothing but numbers, which stays on one line; within quotes a match is text without newlines."""
@@ -79,10 +82,55 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     if not on_terminal():
         yield lambda n: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with open_bar() as bar:
         task = bar.add_task(description, total=total)
         yield lambda n: bar.advance(task, n)
+
+
+@contextmanager
+def passes(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield ``report(done, total)`` for work that goes over its samples several times; a new bar for each pass."""
+    if not on_terminal():
+        yield lambda done, total: None
+        return
+    with open_bar() as bar:
+        task, number, before = bar.add_task(description, total=None), 1, 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal number, before
+            if done < before:
+                number += 1
+                bar.reset(task, description=f"{description}, pass {number}")
+            bar.update(task, completed=done, total=total)
+            before = done
+
+        yield report
+
+
+def open_bar() -> Progress:
+    """A bar on standard error with count, rate and time left, gone when it ends."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(written_rate(task.finished_speed or task.speed))
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def written_rate(speed: float | None) -> str:
+    """Steps a second, three digits where there are few."""
+    if not speed:
+        return ""
+    return f"{speed:.3g}/s" if speed < 100 else f"{speed:,.0f}/s"

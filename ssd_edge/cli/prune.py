@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ssd_edge.cli.output import common_options, emit_json, plain, progress
+from ssd_edge.cli.output import common_options, emit_json, passes, plain, progress
 from ssd_edge.cli.training_extra import require_torch
 from ssd_edge_runtime.errors import DataError, OptionError
 
@@ -120,6 +120,7 @@ def check_mode(sweep: bool, given: set[str]) -> None:
 def with_progress(trained: Any, chosen: Any) -> Any:
     """``prune_run`` with a bar where it takes long."""
     from ssd_edge_export.lottery import ROUNDS
+    from ssd_edge_export.observe import watched
     from ssd_edge_export.pruning import prune_run
 
     steps = chosen.fine_tune_epochs * trained.network.samples_seen
@@ -127,7 +128,8 @@ def with_progress(trained: Any, chosen: Any) -> Any:
     if chosen.criterion == "lottery-ticket":
         steps, name = ROUNDS, "training tickets"
     if not steps:
-        return prune_run(trained, chosen)
+        with passes("observing") as report, watched(report):
+            return prune_run(trained, chosen)
     with progress(name, steps) as advance:
         return prune_run(trained, chosen, tick=advance)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ssd_edge.training.plot import draw_matrix
 from ssd_edge_runtime.errors import MissingExtraError
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, told apart by color-blind readers."""
 
 
 def plot_comparison(document: dict[str, Any], folder: Path) -> None:
@@ -21,18 +26,20 @@ def plot_comparison(document: dict[str, Any], folder: Path) -> None:
 def plot_over_tasks(document: dict[str, Any], path: Path) -> None:
     """Mean accuracy over the tasks seen so far, after each task; the band is the deviation over seeds."""
     figure, axes = _figure(7.0, 4.5)
+    markers = cycle("osD^vPX")
     for row in document["rows"]:
         matrices = np.array(row["accuracy_matrices"])
         tasks = matrices.shape[2]
         if matrices.shape[1] < tasks:
-            axes.axhline(matrices[:, -1].mean(), linestyle=":", label=row["name"])
+            axes.axhline(matrices[:, -1].mean(), linestyle=":", color="0.35", label=row["name"])
             continue
         seen = np.array([[matrix[i, : i + 1].mean() for i in range(tasks)] for matrix in matrices])
         numbers, mean = range(1, tasks + 1), seen.mean(0)
         deviation = seen.std(0, ddof=1) if len(seen) > 1 else np.zeros(tasks)
-        line = axes.plot(numbers, mean, marker="o", label=row["name"])[0]
+        line = axes.plot(numbers, mean, marker=next(markers), label=row["name"])[0]
         axes.fill_between(numbers, mean - deviation, mean + deviation, alpha=0.2, color=line.get_color())
     axes.set(xlabel="tasks seen", ylabel="mean accuracy on them", ylim=(0, 1), title=document["data"])
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(path, dpi=120)
 
@@ -42,13 +49,13 @@ def plot_matrices(document: dict[str, Any], path: Path) -> None:
     rows = document["rows"]
     columns = min(4, len(rows))
     lines = -(-len(rows) // columns)
-    figure = _empty(2.4 * columns, 2.5 * lines)
+    figure = _empty(2.6 * columns, 2.7 * lines)
+    figure.supxlabel("accuracy on task, %")
+    figure.supylabel("after training task")
     for i, row in enumerate(rows):
         axes = figure.add_subplot(lines, columns, i + 1)
-        axes.imshow(np.mean(row["accuracy_matrices"], axis=0), vmin=0.0, vmax=1.0, cmap="viridis")
+        draw_matrix(axes, np.mean(row["accuracy_matrices"], axis=0), fontsize="small")
         axes.set_title(row["name"], fontsize="small")
-        axes.set_xticks([])
-        axes.set_yticks([])
     figure.savefig(path, dpi=120)
 
 
@@ -68,7 +75,9 @@ def plot_width(document: dict[str, Any], path: Path) -> None:
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
     figure = _empty(width, height)
-    return figure, figure.add_subplot()
+    axes = figure.add_subplot()
+    axes.set_prop_cycle(color=COLORS)
+    return figure, axes
 
 
 def _empty(width: float, height: float) -> Any:

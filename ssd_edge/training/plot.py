@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ssd_edge_runtime.errors import MissingExtraError
 
@@ -19,13 +20,19 @@ def plot_accuracy_matrix(matrix: Sequence[Sequence[float]], title: str, path: Pa
     figure = Figure(figsize=(1.6 + 0.7 * columns, 1.4 + 0.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    draw_matrix(axes, matrix)
+    axes.set(xlabel="accuracy on task, %", ylabel="after training task", title=title)
+    figure.savefig(path, dpi=120)
+
+
+def draw_matrix(axes: Any, matrix: Sequence[Sequence[float]], fontsize: str = "medium") -> None:
+    """Accuracies as colors, and in percent where there is room; an accuracy of 1 is brightest."""
+    rows, columns = len(matrix), len(matrix[0])
     axes.imshow(matrix, vmin=0.0, vmax=1.0, cmap="viridis")
     axes.set_xticks(range(columns), [str(j + 1) for j in range(columns)])
     axes.set_yticks(range(rows), [str(i + 1) for i in range(rows)])
-    axes.set(xlabel="accuracy on task, %", ylabel="after training task", title=title)
     if columns <= 20:
         for i, row in enumerate(matrix):
             for j, value in enumerate(row):
                 color = "black" if value > 0.6 else "white"
-                axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", color=color)
-    figure.savefig(path, dpi=120)
+                axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", color=color, fontsize=fontsize)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from rich.console import Console
+from rich.progress import Progress
 
-from ssd_edge.cli import COMMANDS, main
-from ssd_edge.cli.output import common_options, emit_json
+from ssd_edge.cli import COMMANDS, main, output
+from ssd_edge.cli.output import common_options, emit_json, written_rate
 from ssd_edge_runtime import __version__
 from ssd_edge_runtime.errors import EdgeModelError
 
@@ -68,6 +72,67 @@ def test_version_names_the_libraries(runner: CliRunner) -> None:
     lines = runner.invoke(main, ["--version"]).output.splitlines()
     assert lines[0] == f"ssd-edge {__version__}"
     assert [line.split()[0] for line in lines[1:6]] == ["python", "numpy", "scipy", "onnx", "onnxruntime"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_for_each_shell(runner: CliRunner, shell: str) -> None:
+    result = runner.invoke(main, env={"_SSD_EDGE_COMPLETE": f"{shell}_source"}, prog_name="ssd-edge")
+    assert result.exit_code == 0
+    assert "_SSD_EDGE_COMPLETE" in result.stdout
+
+
+def complete(words: str) -> list[str]:
+    """What the shell would offer for the last of ``words``."""
+    *before, last = words.split(" ")
+    offers = ShellComplete(main, {}, "ssd-edge", "_SSD_EDGE_COMPLETE").get_completions(before, last)
+    return [offer.value for offer in offers]
+
+
+@pytest.mark.parametrize(
+    ("words", "offers"),
+    [
+        ("le", ["learn"]),
+        ("re", ["rename"]),
+        ("infer --eng", ["--engine"]),
+        ("infer --engine c", ["csr"]),
+        ("bench --profile raspberry-pi-", ["raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-zero-2w"]),
+        ("bench --engines csr,onnxruntime-", ["csr,onnxruntime-dense", "csr,onnxruntime-int8"]),
+    ],
+)
+def test_the_shell_completes_commands_options_and_values(words: str, offers: list[str]) -> None:
+    assert complete(words) == offers
+
+
+@pytest.mark.parametrize(
+    ("speed", "text"), [(None, ""), (0.0, ""), (1.234, "1.23/s"), (99.96, "100/s"), (12345.6, "12,346/s")]
+)
+def test_rate_of_a_bar(speed: float | None, text: str) -> None:
+    assert written_rate(speed) == text
+
+
+def test_passes_open_a_new_bar_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    opened = Progress(disable=True)
+    monkeypatch.setattr(output, "open_bar", lambda: opened)
+    with output.passes("counting") as report:
+        report(5, 10)
+        assert (opened.tasks[0].completed, opened.tasks[0].total) == (5, 10)
+        report(10, 10)
+        report(3, 6)
+    assert opened.tasks[0].description == "counting, pass 2"
+    assert (opened.tasks[0].completed, opened.tasks[0].total) == (3, 6)
+
+
+def test_bar_shows_count_rate_and_time_left() -> None:
+    bar = output.open_bar()
+    task = bar.add_task("measuring", total=1000)
+    bar.update(task, completed=250)
+    text = Console(width=100, file=io.StringIO(), record=True)
+    text.print(bar.get_renderable())
+    shown = text.export_text()
+    assert "measuring" in shown
+    assert "250/1000" in shown
+    assert "-:--:--" in shown
 
 
 def test_listing_the_commands_imports_none_of_them() -> None:
