@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from ssd_edge_bench.engines import ENGINES
 from ssd_edge_bench.options import BenchOptions
 from ssd_edge_bench.ratios import CASES, Case
-from ssd_edge_bench.reference import measure_case, ratio_rows
+from ssd_edge_bench.reference import RIVALS, file_name, measure_case, ratio_rows
+from ssd_edge_bench.results import find_row
+from ssd_edge_bench.sampling import ratio
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 SMALL = Case(20, 30, 0.2, 3, (0.0001, 1e9), (1.0, 1.0), k=4)
 
@@ -31,3 +39,31 @@ def test_cases_are_the_models_of_the_table() -> None:
         (3072, 4000, 0.05),
         (3072, 10000, 0.02),
     ]
+
+
+@pytest.mark.parametrize("case", CASES, ids=file_name)
+def test_the_published_table_is_what_the_published_values_give(case: Case) -> None:
+    document = json.loads((DOCS / "results" / f"bench-{file_name(case)}.json").read_text())
+    assert [line["engine"] for line in document["engines"]] == list(ENGINES)
+    text = (DOCS / "bench.md").read_text()
+    rows = ratio_rows(case, document)
+    assert len(rows) == 4
+    for row in rows:
+        assert row in text
+
+
+def test_the_readme_gives_the_published_ratios() -> None:
+    text = (DOCS.parent / "README.md").read_text()
+    small, middle = (
+        json.loads((DOCS / "results" / f"bench-{file_name(case)}.json").read_text()) for case in CASES[:2]
+    )
+
+    def faster(document: dict[str, Any], operation: str) -> float:
+        ours, theirs = find_row(document, operation, 1, "csr"), find_row(document, operation, 1, RIVALS[operation])
+        assert ours is not None
+        assert theirs is not None
+        return ratio(theirs["values_us"], ours["values_us"]).value
+
+    predict, learn = "predict", "learn"
+    assert f"{faster(middle, predict):.1f} times faster (784 -> 1000: {faster(small, predict):.1f})" in text
+    assert f"{faster(small, learn):.1f} times faster (3072 -> 4000: {faster(middle, learn):.0f})" in text
