@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssd_edge.methods.base import Batch, Method, Task
+from ssd_edge.methods.base import Task
 from ssd_edge.methods.persample import mean_over_samples
-from ssd_edge.methods.quadratic import QuadraticPull
+from ssd_edge.methods.quadratic import QuadraticPenalty
 from ssd_edge_runtime.options import require
 
 
@@ -30,7 +29,7 @@ class EWCOptions:
         require(self.beta > 0.0, f"beta must be positive, got {self.beta}")
 
 
-class EWC(Method):
+class EWC(QuadraticPenalty):
     """``L + lambda sum_t sum_i F_ti (theta_i - theta*_ti)^2``.
 
     F is the diagonal of the Fisher information after task t: the mean over its samples of the squared gradient of
@@ -40,16 +39,6 @@ class EWC(Method):
     name: ClassVar[str] = "ewc"
     Options: ClassVar[type[EWCOptions]] = EWCOptions
     options: EWCOptions
-
-    def __init__(self, **options: float) -> None:
-        super().__init__(**options)
-        self.pull = QuadraticPull()
-
-    def loss(self, loss: Tensor, batch: Batch, task: Task) -> Tensor:
-        """With the penalty, once a task is behind."""
-        if task.teacher is None:
-            return loss
-        return loss + self.options.strength * self.pull.penalty(task.network)
 
     def after_task(self, task: Task) -> None:
         """Measure the Fisher information, anchored at the weights the task ended with."""
@@ -63,11 +52,3 @@ class EWC(Method):
             return -log_p.gather(1, logits.argmax(dim=1, keepdim=True)).squeeze(1)
 
         return mean_over_samples(task, loss_of, torch.square)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The pull towards earlier weights."""
-        return self.pull.tensors()
-
-    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take it back."""
-        self.pull.load_tensors(tensors)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ssd_edge.methods.base import Batch, Method, Task
+from ssd_edge.methods.base import Task
 from ssd_edge.methods.persample import mean_over_samples
-from ssd_edge.methods.quadratic import QuadraticPull
+from ssd_edge.methods.quadratic import QuadraticPenalty
 from ssd_edge_runtime.options import require
 
 
@@ -26,7 +25,7 @@ class MASOptions:
         require(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
 
 
-class MAS(Method):
+class MAS(QuadraticPenalty):
     """``L + lambda sum_i Omega_i (theta_i - theta*_i)^2``, theta* the weights the last task ended with.
 
     Omega is summed over tasks; each task adds the mean over its samples of
@@ -37,16 +36,6 @@ class MAS(Method):
     Options: ClassVar[type[MASOptions]] = MASOptions
     options: MASOptions
 
-    def __init__(self, **options: float) -> None:
-        super().__init__(**options)
-        self.pull = QuadraticPull()
-
-    def loss(self, loss: Tensor, batch: Batch, task: Task) -> Tensor:
-        """With the penalty, once a task is behind."""
-        if task.teacher is None:
-            return loss
-        return loss + self.options.strength * self.pull.penalty(task.network)
-
     def after_task(self, task: Task) -> None:
         """Measure the sensitivity; all of Omega is anchored anew."""
         self.pull.anchor_all(self.sensitivity(task), task.network)
@@ -54,11 +43,3 @@ class MAS(Method):
     def sensitivity(self, task: Task) -> dict[str, Tensor]:
         """``1/N sum_n |d ||logits_n||^2 / d theta|``, by parameter name."""
         return mean_over_samples(task, lambda logits: logits.square().sum(dim=1), torch.abs)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The pull towards the last weights."""
-        return self.pull.tensors()
-
-    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take it back."""
-        self.pull.load_tensors(tensors)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ssd_edge.methods.base import Batch, Method, Task
 from ssd_edge.model import TopKNetwork
 
 
@@ -67,6 +69,29 @@ class QuadraticPull:
         self.constant = tensors.get("constant", self.constant)
         self.importance = with_prefix(tensors, "importance.")
         self.pull = with_prefix(tensors, "pull.")
+
+
+class QuadraticPenalty(Method):
+    """Base of the methods that add ``strength * P`` to the loss, and say in ``after_task`` what matters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.pull = QuadraticPull()
+
+    def loss(self, loss: Tensor, batch: Batch, task: Task) -> Tensor:
+        """With the penalty, once a task is behind."""
+        if task.teacher is None:
+            return loss
+        penalty: Tensor = self.options.strength * self.pull.penalty(task.network)
+        return loss + penalty
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The pull towards earlier weights."""
+        return self.pull.tensors()
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take it back."""
+        self.pull.load_tensors(tensors)
 
 
 def parameters(network: TopKNetwork) -> dict[str, nn.Parameter]:

@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ssd_edge.methods.base import Batch, Method, Task
-from ssd_edge.methods.quadratic import QuadraticPull, grown, parameters, with_prefix
+from ssd_edge.methods.base import Batch, Task
+from ssd_edge.methods.quadratic import QuadraticPenalty, grown, parameters, with_prefix
 from ssd_edge_runtime.options import require
 
 
@@ -28,7 +28,7 @@ class SIOptions:
         require(self.damping > 0.0, f"damping must be positive, got {self.damping}")
 
 
-class SI(Method):
+class SI(QuadraticPenalty):
     """``L + c sum_i Omega_i (theta_i - theta*_i)^2``, theta* the weights the last task ended with.
 
     Along the path of a task ``omega_i = - sum over steps of g_i dtheta_i``, g the gradient of the task's own loss:
@@ -42,7 +42,6 @@ class SI(Method):
 
     def __init__(self, **options: float) -> None:
         super().__init__(**options)
-        self.pull = QuadraticPull()
         self.path: dict[str, Tensor] = {}
         """omega, by parameter name."""
         self.start: dict[str, Tensor] = {}
@@ -53,12 +52,6 @@ class SI(Method):
         if not self.start:
             self.start = {name: value.detach().clone() for name, value in parameters(task.network).items()}
             self.path = {name: torch.zeros_like(value) for name, value in self.start.items()}
-
-    def loss(self, loss: Tensor, batch: Batch, task: Task) -> Tensor:
-        """With the penalty, once a task is behind."""
-        if task.teacher is None:
-            return loss
-        return loss + self.options.strength * self.pull.penalty(task.network)
 
     def after_batch(self, batch: Batch, task: Task, before: Mapping[str, Tensor]) -> None:
         """One more step of the path; the penalty's own share is taken out of the gradient."""
@@ -81,9 +74,9 @@ class SI(Method):
         """The pull, and the path of the task in hand."""
         paths = {f"path.{name}": tensor for name, tensor in self.path.items()}
         starts = {f"start.{name}": tensor for name, tensor in self.start.items()}
-        return self.pull.tensors() | paths | starts
+        return super().tensors() | paths | starts
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Take them back."""
-        self.pull.load_tensors(tensors)
+        super().load_tensors(tensors)
         self.path, self.start = with_prefix(tensors, "path."), with_prefix(tensors, "start.")

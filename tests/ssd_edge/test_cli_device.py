@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import ask, call, refused
 from PIL import Image
 
-from ssd_edge.cli import main
 from ssd_edge_runtime import EdgeModel, analytic, format
 from ssd_edge_runtime.csr import CSRMatrix
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
@@ -82,28 +81,6 @@ def samples_of(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     with np.load(path) as arrays:
         x: np.ndarray[Any, np.dtype[np.float32]] = arrays["x"]
     return x
-
-
-def call(*args: object) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, [str(arg) for arg in args])
-
-
-def ask(*args: object) -> Any:
-    """Run a command with --json and return its one document."""
-    result = call(*args, "--json")
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-def refused(*args: object) -> str:
-    """Run a command that must fail with one line and status 2; returns the line without ``error: ``."""
-    result = call(*args)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr.removeprefix("error: ").strip()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import ask, call, refused
 from small_models import analytic_state, gradient_state, samples
 
 from ssd_edge.cli import main
@@ -26,24 +26,6 @@ CUT_OFF = 3
 
 class CutOff(BaseException):
     """Stands for a power cut: nothing that is caught or cleaned up."""
-
-
-def call(*args: object, text: str | None = None) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args], input=text)
-
-
-def ask(*args: object) -> Any:
-    result = call(*args, "--json")
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-def refused(*args: object) -> str:
-    result = call(*args)
-    assert result.exit_code == 2, result.output
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
 
 
 @pytest.fixture(params=["analytic", "gradient"])

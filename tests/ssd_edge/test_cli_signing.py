@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import ask, call, refused
 from small_models import analytic_state, samples
 
-from ssd_edge.cli import main
 from ssd_edge_runtime import EdgeModel, EdgeModelError, format, signing, storage
 
 pytest.importorskip("cryptography")
-
-
-def call(*args: object) -> Result:
-    return CliRunner().invoke(main, [str(arg) for arg in args])
-
-
-def done(*args: object) -> Any:
-    result = call(*args, "--json")
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-def refused(*args: object) -> str:
-    result = call(*args)
-    assert result.exit_code == 2, result.output
-    assert result.stderr.count("\n") == 1
-    return result.stderr
 
 
 @pytest.fixture
@@ -45,8 +25,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
     x, y = samples(1, 30, classes=4)
     np.savez(data, x=x, y=y, classes=np.array(list("0123")))
     for name in ("own", "strange"):
-        done("keygen", tmp_path / name)
-    done("sign", model, "--key", tmp_path / "own")
+        ask("keygen", tmp_path / name)
+    ask("sign", model, "--key", tmp_path / "own")
     return {
         "model": model,
         "data": data,
@@ -58,16 +38,18 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_verify_checks_the_signature(files: dict[str, Path]) -> None:
-    checks = done("verify", files["model"], "--public-key", files["public"])["checks"]
+    checks = ask("verify", files["model"], "--public-key", files["public"])["checks"]
     assert {"check": "signature", "ok": True, "detail": f"by the owner of {files['public']}"} in checks
-    message = refused("verify", files["model"], "--public-key", files["stranger"])
+    result = call("verify", files["model"], "--public-key", files["stranger"])
+    assert result.exit_code == 2
+    message = result.stderr
     assert message.endswith("signature: not signed by a trusted key\n")
 
 
 def test_only_signed_files_are_loaded(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = files["model"], files["data"]
-    done("infer", model, data, "--trusted", files["public"])
-    done("infer", model, data, "--trusted", files["stranger"], "--trusted", files["public"])
+    ask("infer", model, data, "--trusted", files["public"])
+    ask("infer", model, data, "--trusted", files["stranger"], "--trusted", files["public"])
     assert "model.onnx: not signed by a trusted" in refused("infer", model, data, "--trusted", files["stranger"])
     monkeypatch.setenv(signing.TRUSTED_KEYS, os.pathsep.join(map(str, (files["stranger"], files["public"]))))
     EdgeModel.load(model)
@@ -98,17 +80,17 @@ def test_an_altered_file_is_not_signed(files: dict[str, Path]) -> None:
 def test_what_is_learned_is_signed_and_can_be_rolled_back(files: dict[str, Path]) -> None:
     model = files["model"]
     trust = ("--trusted", files["public"])
-    done("learn", model, files["data"], "--sign-with", files["key"], *trust, "--checkpoint-every", 10)
-    done("infer", model, files["data"], *trust)
-    done("rollback", model)
-    done("infer", model, files["data"], *trust)
-    done("rollback", model, "--to", 2)
+    ask("learn", model, files["data"], "--sign-with", files["key"], *trust, "--checkpoint-every", 10)
+    ask("infer", model, files["data"], *trust)
+    ask("rollback", model)
+    ask("infer", model, files["data"], *trust)
+    ask("rollback", model, "--to", 2)
     assert "3" in EdgeModel.load(model, trusted=[files["public"]]).classes_
 
 
 def test_signatures_go_with_the_generations(files: dict[str, Path]) -> None:
     for name in "abcdefg":
-        done(
+        ask(
             "rename", files["model"], "0" if name == "a" else chr(ord(name) - 1), name, "--sign-with", files["key"]
         )
     kept = {generation.digest for generation in storage.history(files["model"])}
@@ -130,7 +112,7 @@ def test_a_save_that_is_cut_off_leaves_a_signed_file(
 
 def test_two_may_sign(files: dict[str, Path]) -> None:
     for _ in range(2):
-        done("sign", files["model"], "--key", files["strange"])
+        ask("sign", files["model"], "--key", files["strange"])
     assert len(signing.signature_path(files["model"]).read_text().splitlines()) == 2
     for public in ("public", "stranger"):
         EdgeModel.load(files["model"], trusted=[files[public]])
