@@ -13,6 +13,7 @@ import torch
 
 from ssd_edge.data import Dataset
 from ssd_edge.training import Run
+from ssd_edge.training.plot import COLORS
 from ssd_edge_export.accuracy import accuracy
 from ssd_edge_export.build import solve
 from ssd_edge_export.calibration import calibrate
@@ -28,9 +29,6 @@ DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 CRITERIA: tuple[Criterion, ...] = ("activity", "magnitude", "sampled", "random")
 MOST_SAMPLES = 20_000
 """Training samples that the readouts are fitted on; as many for the unpruned network."""
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
-"""Okabe and Ito's palette, told apart by color-blind readers."""
 
 Tick = Callable[[int], None]
 

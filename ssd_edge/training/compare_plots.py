@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ssd_edge.training.plot import draw_matrix
+from ssd_edge.training.plot import COLORS, draw_matrix
 from ssd_edge_runtime.errors import MissingExtraError
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, told apart by color-blind readers."""
 
 
 def plot_comparison(document: dict[str, Any], folder: Path) -> None:
@@ -26,7 +23,7 @@ def plot_comparison(document: dict[str, Any], folder: Path) -> None:
 def plot_over_tasks(document: dict[str, Any], path: Path) -> None:
     """Mean accuracy over the tasks seen so far, after each task; the band is the deviation over seeds."""
     figure, axes = _figure(7.0, 4.5)
-    markers = cycle("osD^vPX")
+    markers = cycle("osD^vPX*")
     for row in document["rows"]:
         matrices = np.array(row["accuracy_matrices"])
         tasks = matrices.shape[2]

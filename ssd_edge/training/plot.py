@@ -8,6 +8,9 @@ from typing import Any
 
 from ssd_edge_runtime.errors import MissingExtraError
 
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, told apart by color-blind readers."""
+
 
 def plot_accuracy_matrix(matrix: Sequence[Sequence[float]], title: str, path: Path) -> None:
     """Write a PNG: a row per task trained, a column per task tested, accuracies in the cells."""
