@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
 LINES = (  # row, figure, label, colour of Okabe and Ito's palette, dashes
-    ("ssd, closed form", "first_four", "first four classes", "#0072B2", "-"),
-    ("ssd, closed form", "all_known", "all classes known by then", "#0072B2", "--"),
+    ("views, closed form", "first_four", "first four classes", "#0072B2", "-"),
+    ("views, closed form", "all_known", "all classes known by then", "#0072B2", "--"),
     ("ssd, gradient, distillation", "all_known", "all classes known by then, gradient readout", "#D55E00", "--"),
 )
 
@@ -30,7 +30,7 @@ def main() -> None:
     axes.set_xlim(3.7, 10.2)
     axes.grid(axis="y", color="0.85")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.44))
+    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.69))
     figure.savefig(HERE / "keeping.svg", metadata={"Date": None})
 
 
