@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ssd_edge.cli.arguments import FILE, keep_option, loading_options, lock_option
+from ssd_edge.cli.arguments import FILE, keep_option, loading_options, lock_option, sign_with_option
 from ssd_edge.cli.output import common_options, emit_json, plain
 
 EXAMPLE = """\b
@@ -23,6 +23,7 @@ Example:
 @click.option("-o", "--output", type=FILE, required=True, help="Where to write the merged model.")
 @keep_option
 @lock_option
+@sign_with_option
 @loading_options
 @common_options
 def command(
@@ -32,18 +33,18 @@ def command(
 
     The result equals one device that saw everything.
     """
-    from ssd_edge.cli.changes import saved_as
+    from ssd_edge.cli.changes import Change, check_signing
     from ssd_edge.cli.models import load_model
     from ssd_edge_runtime import EdgeModel, storage
     from ssd_edge_runtime.errors import OptionError
 
     if len(models) < 2:
         raise OptionError(f"merge needs at least two models, got {len(models)}")
+    check_signing()
     start = load_model(base, verify=verify)
     merged = EdgeModel.merge([load_model(path, verify=verify) for path in models], base=start)
     with storage.locked(output, lock_timeout):
-        merged.save(output, keep=keep)
-    saved = saved_as(merged, output) | {"merged": [str(path) for path in models]}
+        saved = Change(merged, output, keep).save() | {"merged": [str(path) for path in models]}
     if as_json:
         emit_json(saved)
     else:

@@ -88,6 +88,25 @@ def test_what_is_learned_is_signed_and_can_be_rolled_back(files: dict[str, Path]
     assert "3" in EdgeModel.load(model, trusted=[files["public"]]).classes_
 
 
+def test_what_is_merged_is_signed(files: dict[str, Path], tmp_path: Path) -> None:
+    trust, signed = ("--trusted", files["public"]), ("--sign-with", files["key"])
+    for name in ("a.onnx", "b.onnx"):
+        ask("learn", files["model"], files["data"], "-o", tmp_path / name, *signed)
+    merge = (
+        "merge",
+        tmp_path / "a.onnx",
+        tmp_path / "b.onnx",
+        "--base",
+        files["model"],
+        "-o",
+        tmp_path / "m.onnx",
+    )
+    assert "give --sign-with KEY" in refused(*merge, *trust)
+    assert not (tmp_path / "m.onnx").exists()
+    ask(*merge, *trust, *signed)
+    EdgeModel.load(tmp_path / "m.onnx", trusted=[files["public"]])
+
+
 def test_signatures_go_with_the_generations(files: dict[str, Path]) -> None:
     for name in "abcdefg":
         ask(
