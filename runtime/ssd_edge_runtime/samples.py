@@ -77,11 +77,8 @@ def _as_array(values: Any, what: str) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def _require_finite(samples: Float32) -> None:
-    flat = samples.ravel()
-    # One dot product is the cheap test: it is finite unless a value is not, or the sum overflows.
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = flat.dot(flat)
-    if not math.isfinite(total):
+    # One dot product is the cheap test: it is finite unless a value is not, or the sum overflows. vdot does not warn.
+    if not math.isfinite(np.vdot(samples, samples)):
         bad = np.flatnonzero(~np.isfinite(samples).all(axis=1))
         if len(bad):
             raise EdgeModelError(f"sample {bad[0]} holds NaN or infinity")
