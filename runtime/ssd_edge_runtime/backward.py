@@ -67,7 +67,7 @@ def backpropagate(
         layer, own, touched = state.layers[number], passes[number], active[number]
         pairs = Pairs(own.codes.samples(), own.codes.neurons, by_codes)
         if taught is not None and distill is not None:
-            pairs = _with_distillation(pairs, own, taught.hidden[number], taught.selected[number], distill)
+            pairs = _with_distillation(pairs, own, taught, number, distill)
             if distill.hidden_stage == "before":
                 touched = Touched.of(pairs.neurons, layer.weights.shape[0])
         found.insert(0, (pairs, touched))
@@ -79,10 +79,11 @@ def backpropagate(
 
 
 def _with_distillation(
-    pairs: Pairs, own: LayerPass, target: Float32, chosen: NDArray[np.int32], options: DistillOptions
+    pairs: Pairs, own: LayerPass, taught: Taught, number: int, options: DistillOptions
 ) -> Pairs:
     """Add the gradient of L_hidden; "after", it reaches active neurons only, "before", all that fire."""
     weight = np.float32((1.0 - options.alpha) * options.lambda_hidden)
+    target, chosen = taught.hidden[number], taught.selected[number]
     if options.hidden_stage == "before":
         a = np.maximum(own.h[chosen].T, 0.0)
         gradient = weight * kl_gradient(a, target, options.temperature, options.kl)
@@ -92,13 +93,13 @@ def _with_distillation(
             np.concatenate([pairs.neurons, chosen[at]]),
             np.concatenate([pairs.values, gradient[samples, at]]),
         )
-    gradient = weight * kl_gradient(dense_part(own.codes, chosen), target, options.temperature, options.kl)
-    place = np.full(own.codes.shape[1], -1)
-    place[chosen] = np.arange(len(chosen))
-    at = place[pairs.neurons]
-    inside = np.flatnonzero(at >= 0)
+    place = taught.place[number]
+    part = dense_part(own.codes, place, len(chosen))
+    gradient = weight * kl_gradient(part, target, options.temperature, options.kl)
+    among = place.take(pairs.neurons)
+    inside = (among >= 0).nonzero()[0]
     values = pairs.values.copy()
-    values[inside] += gradient[pairs.samples[inside], at[inside]]
+    values[inside] += gradient[pairs.samples.take(inside), among.take(inside)]
     return Pairs(pairs.samples, pairs.neurons, values)
 
 

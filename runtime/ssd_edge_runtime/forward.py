@@ -81,7 +81,7 @@ def hidden(weights: CSRMatrix, u: Float32, out: Float32 | None = None) -> Float3
 def softmax(logits: Float32, temperature: float = 1.0) -> Float32:
     """``softmax(logits / temperature)`` over the last axis, float32."""
     scaled = logits * np.float32(1.0 / temperature)
-    scaled -= scaled.max(axis=-1, keepdims=True)
+    scaled -= np.maximum.reduce(scaled, axis=-1, keepdims=True)
     np.exp(scaled, out=scaled)
-    scaled /= scaled.sum(axis=-1, keepdims=True)
+    scaled /= np.add.reduce(scaled, axis=-1, keepdims=True)
     return scaled

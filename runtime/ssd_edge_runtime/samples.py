@@ -77,7 +77,8 @@ def _as_array(values: Any, what: str) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def _require_finite(samples: Float32) -> None:
-    # One dot product is the cheap test: it is finite unless a value is not, or the sum overflows. vdot does not warn.
+    # One dot product is the cheap test: it is finite unless a value is not, or the sum overflows.
+    # np.vdot, unlike np.dot, does not warn of either.
     if not math.isfinite(np.vdot(samples, samples)):
         bad = np.flatnonzero(~np.isfinite(samples).all(axis=1))
         if len(bad):
