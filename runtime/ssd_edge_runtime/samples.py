@@ -61,8 +61,16 @@ def as_names(y: Any, samples: int) -> list[str]:
             names = [str(label) for label in labels]
             if "" in names:
                 raise EdgeModelError("a class name must not be empty")
+            _require_text(names)
             return names
     raise EdgeModelError(f"labels must be strings or integers, got dtype {array.dtype}")
+
+
+def _require_text(names: list[str]) -> None:
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        raise EdgeModelError(f"a class name must be text that UTF-8 can hold: {error}") from error
 
 
 def _is_label(label: object) -> bool:
