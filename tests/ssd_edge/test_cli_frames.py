@@ -162,6 +162,15 @@ def test_what_is_no_array_ends_the_stream_with_one_line(
     assert not Path("trapped").exists()
 
 
+def test_what_was_checkpointed_before_no_array_comes_back(model: Path) -> None:
+    broken = run(model, "learn", frame(LOW), frame("low"), b"\x93?" * 8, options=("--checkpoint-every", "1"))
+    assert broken.exit_code == 2
+    assert json.loads(broken.stdout)["stored"] == 1
+    assert EdgeModel.load(model).samples_seen_ == 60
+    assert rows(model, "learn", frame(HIGH), frame("high"), options=("--resume",))[-1]["resumed"] == 1
+    assert EdgeModel.load(model).samples_seen_ == 62
+
+
 def test_any_cut_gives_the_frames_before_it() -> None:
     whole = frame(LOW) + frame(["label"])
     for end in range(len(whole)):
