@@ -1,8 +1,8 @@
 """How many times faster compressed rows are than the same function dense: one process, one thread, side by side.
 
 Run it as ``OMP_NUM_THREADS=1 python -m ssd_edge_bench.ratios``. Predictions are compared with ONNX Runtime on the
-dense float32 file of the same model, learning steps with torch's dense SGD step. The two take turns, so that both
-meet the same machine.
+dense float32 file of the same model, learning steps with torch's dense SGD step. The two take turns, some calls
+each, so that both meet the same machine; medians are compared.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from ssd_edge_runtime.options import LearningOptions
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 Call = Callable[[], object]
+TURN_SECONDS = 0.02
+TURN_CALLS = 50
 
 
 @dataclass(frozen=True)
@@ -144,17 +146,29 @@ def torch_step(state: ModelState, x: np.ndarray[Any, Any], y: np.ndarray[Any, An
 
 
 def alternate(ours: Call, theirs: Call, seconds: float) -> tuple[list[float], list[float]]:
-    """Times of both in microseconds, taken in turn for about ``seconds`` after a warm-up; at least 5 of each."""
-    for call in (ours, theirs, ours, theirs):
-        call()
+    """Times of both in microseconds, in turns of a few calls for about ``seconds``; at least 5 of each.
+
+    Each turn begins with calls that are not timed: the other has left the caches cold, and a device calls the same
+    model again and again.
+    """
     times: tuple[list[float], list[float]] = ([], [])
+    turn(ours), turn(theirs)
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[0]) < 5:
-        for call, kept in zip((ours, theirs), times, strict=True):
-            call()  # the other's data has left the caches cold: a device calls the same model again and again
-            start = time.perf_counter()
-            call()
-            kept.append(1e6 * (time.perf_counter() - start))
+    while time.perf_counter() < end or len(times[1]) < 5:
+        times[0].extend(turn(ours))
+        times[1].extend(turn(theirs))
+    return times
+
+
+def turn(call: Call) -> list[float]:
+    """Microseconds of each of a few calls in a row, about ``TURN_SECONDS`` of them, the first two left out."""
+    call()
+    call()
+    times: list[float] = []
+    while sum(times) < 1e6 * TURN_SECONDS and len(times) < TURN_CALLS:
+        start = time.perf_counter()
+        call()
+        times.append(1e6 * (time.perf_counter() - start))
     return times
 
 

@@ -201,7 +201,7 @@ class AnalyticLearner:
         live = self._live
         for number, codes in enumerate(blocks):
             for layer, code in zip(live.layers, codes, strict=True):
-                touched = Touched.of(code.neurons, code.shape[1])
+                touched = Touched.by(code)
                 count(layer, code, touched, labels[number * self._block : (number + 1) * self._block], sign)
         change = sign * np.bincount(labels, minlength=len(live.classes))
         live.class_samples = np.maximum(live.class_samples + change, 0)

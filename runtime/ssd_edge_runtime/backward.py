@@ -30,16 +30,21 @@ class Pairs:
 
 def code_gradient(codes: Codes, by_logits: Float32, readout: Float32) -> Float32:
     """``dL/dlogits V`` at the active neurons, float32 (pairs,); ``readout`` is V^T, (n, classes)."""
-    by_codes: Float32 = np.einsum("pc,pc->p", by_logits[codes.samples()], readout[codes.neurons])
+    by_codes: Float32
+    if len(by_logits) == 1:
+        by_codes = readout.take(codes.neurons, axis=0).dot(by_logits[0])
+    else:
+        by_codes = np.einsum("pc,pc->p", by_logits[codes.samples()], readout[codes.neurons])
     return by_codes
 
 
-def readout_gradient(codes: Codes, touched: Touched, by_logits: Float32) -> Float32:
-    """``Z^T dL/dlogits`` for the touched neurons, float32 (touched, classes)."""
-    out = np.zeros((len(touched.rows), by_logits.shape[1]), np.float32)
-    local = touched.local.astype(np.int32)
+def readout_gradient(codes: Codes, by_logits: Float32) -> Float32:
+    """``Z^T dL/dlogits``, float32 (n, classes)."""
+    samples, neurons = codes.shape
+    out = np.zeros((neurons, by_logits.shape[1]), np.float32)
+    # The compressed rows of Z are the compressed columns of its transpose.
     _sparsetools.csc_matvecs(
-        len(out), len(by_logits), out.shape[1], codes.indptr, local, codes.values, by_logits.ravel(), out.ravel()
+        neurons, samples, out.shape[1], codes.indptr, codes.neurons, codes.values, by_logits.ravel(), out.ravel()
     )
     return out
 
@@ -48,18 +53,23 @@ def backpropagate(
     state: ModelState,
     indexes: list[RowIndex],
     passes: list[LayerPass],
+    active: list[Touched],
     by_codes: Float32,
     taught: Taught | None = None,
     distill: DistillOptions | None = None,
 ) -> list[tuple[Pairs, Touched]]:
-    """Gradient by ``h`` of every layer, from ``by_codes``, that by the codes of the last layer (pairs,)."""
+    """Gradient by ``h`` of every layer, from ``by_codes``, that by the codes of the last layer (pairs,).
+
+    ``active``: per layer, the neurons among its codes.
+    """
     found: list[tuple[Pairs, Touched]] = []
     for number in reversed(range(len(passes))):
-        layer, own = state.layers[number], passes[number]
+        layer, own, touched = state.layers[number], passes[number], active[number]
         pairs = Pairs(own.codes.samples(), own.codes.neurons, by_codes)
         if taught is not None and distill is not None:
-            pairs = _with_distillation(pairs, own, taught.hidden[number], taught.selected[number], distill)
-        touched = Touched.of(pairs.neurons, layer.weights.shape[0])
+            pairs = _with_distillation(pairs, own, taught, number, distill)
+            if distill.hidden_stage == "before":
+                touched = Touched.of(pairs.neurons, layer.weights.shape[0])
         found.insert(0, (pairs, touched))
         if number:
             below, rows = passes[number - 1].codes, indexes[number].extract(layer.weights, touched.rows)
@@ -69,10 +79,11 @@ def backpropagate(
 
 
 def _with_distillation(
-    pairs: Pairs, own: LayerPass, target: Float32, chosen: NDArray[np.int32], options: DistillOptions
+    pairs: Pairs, own: LayerPass, taught: Taught, number: int, options: DistillOptions
 ) -> Pairs:
     """Add the gradient of L_hidden; "after", it reaches active neurons only, "before", all that fire."""
     weight = np.float32((1.0 - options.alpha) * options.lambda_hidden)
+    target, chosen = taught.hidden[number], taught.selected[number]
     if options.hidden_stage == "before":
         a = np.maximum(own.h[chosen].T, 0.0)
         gradient = weight * kl_gradient(a, target, options.temperature, options.kl)
@@ -82,13 +93,13 @@ def _with_distillation(
             np.concatenate([pairs.neurons, chosen[at]]),
             np.concatenate([pairs.values, gradient[samples, at]]),
         )
-    gradient = weight * kl_gradient(dense_part(own.codes, chosen), target, options.temperature, options.kl)
-    place = np.full(own.codes.shape[1], -1)
-    place[chosen] = np.arange(len(chosen))
-    at = place[pairs.neurons]
-    inside = np.flatnonzero(at >= 0)
+    place = taught.place[number]
+    part = dense_part(own.codes, place, len(chosen))
+    gradient = weight * kl_gradient(part, target, options.temperature, options.kl)
+    among = place.take(pairs.neurons)
+    inside = (among >= 0).nonzero()[0]
     values = pairs.values.copy()
-    values[inside] += gradient[pairs.samples[inside], at[inside]]
+    values[inside] += gradient[pairs.samples.take(inside), among.take(inside)]
     return Pairs(pairs.samples, pairs.neurons, values)
 
 
@@ -97,9 +108,8 @@ def weight_gradient(weights: CSRMatrix, index: RowIndex, u: Float32, pairs: Pair
     if u.shape[1] == 1 and len(pairs.neurons) == len(touched.rows):
         values = np.empty(len(touched.rows), np.float32)
         values[touched.local] = pairs.values
-        columns = index.take(weights.columns, touched.rows)
-        inputs: Float32 = u.ravel()[columns]
-        inputs *= np.repeat(values, index.lengths[touched.rows])
+        inputs: Float32 = u.ravel().take(index.take(weights.columns, touched.rows))
+        inputs *= index.spread(values, touched.rows)
         return inputs
     if index.uniform is not None:
         return _uniform_gradient(weights, index.uniform, u, pairs, touched)

@@ -77,20 +77,20 @@ def importance(state: ModelState, indexes: list[RowIndex], x: Float32, labels: N
     found = Importance([np.zeros_like(layer.weights.values) for layer in state.layers], np.zeros_like(readout))
     for start in range(0, len(x), BLOCK):
         passes = forward(state.layers, preprocess(x[start : start + BLOCK], state.center, state.epsilon))
-        codes = passes[-1].codes
-        samples = codes.shape[0]
-        by_logits = logit_gradient(codes.read_out(readout), labels[start : start + BLOCK], None, None)
-        by_logits *= np.float32(samples)
-        by_hidden = backpropagate(state, indexes, passes, code_gradient(codes, by_logits, readout))
+        active = [Touched.by(each.codes) for each in passes]
+        codes, rows = passes[-1].codes.among(active[-1].local, len(active[-1].rows)), active[-1].rows
+        columns = readout.take(rows, axis=0)
+        by_logits = logit_gradient(codes.read_out(columns), labels[start : start + BLOCK], None, None)
+        by_logits *= np.float32(len(by_logits))
+        by_hidden = backpropagate(state, indexes, passes, active, code_gradient(codes, by_logits, columns))
         for layer, index, each, (pairs, touched), total in zip(
             state.layers, indexes, passes, by_hidden, found.hidden, strict=True
         ):
             squared = Pairs(pairs.samples, pairs.neurons, np.square(pairs.values))
             added = weight_gradient(layer.weights, index, np.square(each.u), squared, touched)
             index.put(total, touched.rows, index.take(total, touched.rows) + added)
-        active = Touched.of(codes.neurons, codes.shape[1])
         codes.values = np.square(codes.values)
-        found.readout[active.rows] += readout_gradient(codes, active, np.square(by_logits))
+        found.readout[rows] += readout_gradient(codes, np.square(by_logits))
     for total in (*found.hidden, found.readout):
         total /= np.float32(len(x))
     return found

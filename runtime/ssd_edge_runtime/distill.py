@@ -21,13 +21,13 @@ def kl_gradient(student: Float32, teacher: Float32, temperature: float, directio
         gradient = p - np.exp(log_q)
     else:
         ratio = log_p - log_q
-        gradient = p * (ratio - (p * ratio).sum(axis=1, keepdims=True))
+        gradient = p * (ratio - np.add.reduce(p * ratio, axis=1, keepdims=True))
     gradient *= np.float32(temperature / len(student))
     return gradient
 
 
 def log_softmax(x: Float32) -> Float32:
     """``log softmax`` over the last axis."""
-    shifted: Float32 = x - x.max(axis=-1, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    shifted: Float32 = x - np.maximum.reduce(x, axis=-1, keepdims=True)
+    shifted -= np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True))
     return shifted

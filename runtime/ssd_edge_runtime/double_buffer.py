@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_runtime.counting import Rows, union
 from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.dampening import (
     DampeningOptions,
@@ -40,15 +41,16 @@ class GradientLearner:
         if state.teacher is not None:
             self._teacher = LiveTeacher.thaw(state, state.teacher, self._indexes)
         self.spare: Snapshot | None = None
-        self._behind: list[NDArray[np.bool_]] = []
+        self._behind: list[list[Rows]] = []
+        self._places: dict[str, int] = {}
 
     def learn(self, published: Snapshot, x: Float32, names: list[str], idle: bool) -> Snapshot:
         """Learn checked samples in mini-batches; the new snapshot. ``idle``: nobody reads the spare copy."""
         options = published.state.learning
         if options is None:
             raise EdgeModelError("the model carries no learning state: export it without --no-learning-state")
-        known = set(published.state.classes)
-        new = [name for name in dict.fromkeys(names) if name not in known]
+        places = self._places_of(published.state.classes)
+        new = [name for name in dict.fromkeys(names) if name not in places]
         teacher = self._teacher
         size = teacher.size() if teacher else ()
         fresh = self._take_spare(published, idle)
@@ -57,7 +59,8 @@ class GradientLearner:
                 self._boundary(fresh.state)
                 add_classes(fresh.state, new)
                 fresh = Snapshot(fresh.state)
-            self._learn_batches(fresh.state, x, names)
+                places = self._places_of(fresh.state.classes)
+            self._learn_batches(fresh.state, x, np.array([places[name] for name in names], np.intp))
         except BaseException:
             self.spare = None
             self._teacher = teacher
@@ -70,21 +73,20 @@ class GradientLearner:
 
     def _take_spare(self, published: Snapshot, idle: bool) -> Snapshot:
         spare = self.spare
-        layers = published.state.layers
         if spare is None or spare.lent or not idle:
             spare = Snapshot(writable_copy(published.state))
             spare.state.values_type = "float32"
             spare.state.teacher = None
         else:
             self._catch_up(spare.state, published.state)
-        self._behind = [np.zeros(layer.weights.shape[0], bool) for layer in layers]
+        self._behind = [[] for _ in published.state.layers]
         return spare
 
     def _catch_up(self, spare: ModelState, published: ModelState) -> None:
         for old, new, index, behind in zip(
             spare.layers, published.layers, self._indexes, self._behind, strict=True
         ):
-            rows = np.flatnonzero(behind)
+            rows = union(behind, new.weights.shape[0])
             index.put(old.weights.values, rows, index.take(new.weights.values, rows))
             old.activation_count[rows] = new.activation_count[rows]
             old.task_count[rows] = new.task_count[rows]
@@ -95,18 +97,22 @@ class GradientLearner:
         spare.generation, spare.parent = published.generation, published.parent
         spare.learning, spare.temperature = published.learning, published.temperature
 
-    def _learn_batches(self, state: ModelState, x: Float32, names: list[str]) -> None:
+    def _places_of(self, classes: list[str]) -> dict[str, int]:
+        """Number by class name, made anew only where the classes have changed."""
+        if list(self._places) != classes:
+            self._places = {name: number for number, name in enumerate(classes)}
+        return self._places
+
+    def _learn_batches(self, state: ModelState, x: Float32, labels: NDArray[np.intp]) -> None:
         assert state.learning is not None
-        places = {name: number for number, name in enumerate(state.classes)}
-        labels = np.fromiter((places[name] for name in names), np.intp, len(names))
         size = state.learning.batch_size
         for start in range(0, len(x), size):
             u = preprocess(x[start : start + size], state.center, state.epsilon)
             batch = labels[start : start + size]
             changed = step(state, self._indexes, self._teacher, u, batch, state.learning)
             for behind, rows in zip(self._behind, changed, strict=True):
-                behind[rows] = True
-        np.add.at(state.class_samples, labels, 1)
+                behind.append(rows)
+        state.class_samples += np.bincount(labels, minlength=len(state.class_samples))
         state.samples_seen += len(x)
         state.task_samples += len(x)
 
@@ -128,7 +134,7 @@ class GradientLearner:
         self._teacher = LiveTeacher.at_boundary(state, options) if options else None
         for layer, behind in zip(state.layers, self._behind, strict=False):
             layer.task_count[:] = 0
-            behind[:] = True
+            behind.append(np.arange(len(layer.task_count)))
         state.task_samples = 0
 
     def forget_state(self, published: Snapshot, index: int) -> ModelState:

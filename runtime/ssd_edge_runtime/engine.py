@@ -13,6 +13,7 @@ from ssd_edge_runtime.forward import block_size, forward, preprocess
 from ssd_edge_runtime.state import ModelState
 
 EngineName = Literal["auto", "csr", "onnxruntime"]
+LARGE_ENOUGH = 16
 DENSE_ENOUGH = 0.15
 WIDEST = 4_000_000
 SETTLED = 4096
@@ -111,7 +112,9 @@ def choose(state: ModelState, batch: int, served: int) -> str:
     ONNX Runtime only for batches through a nearly dense, not too wide model that has stopped changing for a while:
     making a session unfolds the weights, which takes time and several times the memory of the dense matrix.
     """
+    if batch < LARGE_ENOUGH or served < SETTLED:
+        return "csr"
     dense = sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
     nonzeros = sum(layer.weights.nonzeros for layer in state.layers)
-    worth = batch >= 16 and nonzeros > DENSE_ENOUGH * dense and dense <= WIDEST and served >= SETTLED
+    worth = nonzeros > DENSE_ENOUGH * dense and dense <= WIDEST
     return "onnxruntime" if worth and find_spec("onnxruntime") is not None else "csr"

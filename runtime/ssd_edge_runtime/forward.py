@@ -40,8 +40,7 @@ def preprocess(x: Float32, center: Float32 | None, epsilon: float) -> Float32:
     samples, width = x.shape
     if samples == 1:
         u = x[0] if center is None else x[0] - center
-        with np.errstate(over="ignore"):
-            square = float(u.dot(u))
+        square = float(np.vdot(u, u))  # does not warn where it overflows
         norm = math.sqrt(square) if math.isfinite(square) else float(np.linalg.norm(u.astype(np.float64)))
         one: Float32 = u * np.float32(1.0 / max(norm, epsilon))
         return one.reshape(-1, 1)
@@ -82,7 +81,7 @@ def hidden(weights: CSRMatrix, u: Float32, out: Float32 | None = None) -> Float3
 def softmax(logits: Float32, temperature: float = 1.0) -> Float32:
     """``softmax(logits / temperature)`` over the last axis, float32."""
     scaled = logits * np.float32(1.0 / temperature)
-    scaled -= scaled.max(axis=-1, keepdims=True)
+    scaled -= np.maximum.reduce(scaled, axis=-1, keepdims=True)
     np.exp(scaled, out=scaled)
-    scaled /= scaled.sum(axis=-1, keepdims=True)
+    scaled /= np.add.reduce(scaled, axis=-1, keepdims=True)
     return scaled

@@ -32,15 +32,18 @@ def step(
     norm clip, SGD, clamp, and L2 normalization of the rows that changed.
     """
     passes = forward(state.layers, u)
-    readout = state.readout.weights.T
-    codes = passes[-1].codes
+    active = [Touched.by(each.codes) for each in passes]
+    readout, rows = state.readout.weights.T, active[-1].rows
+    # V's columns of active neurons, the only ones read and changed, and the codes over these neurons alone.
+    columns = readout.take(rows, axis=0)
+    codes = passes[-1].codes.among(active[-1].local, len(rows))
     distill = options.distill if teacher is not None else None
     taught = teacher_forward(teacher, state, passes, distill) if teacher and distill else None
-    by_logits = logit_gradient(codes.read_out(readout), labels, taught, distill)
-    active = [Touched.of(each.codes.neurons, each.codes.shape[1]) for each in passes]
-    by_readout = readout_gradient(codes, active[-1], by_logits)
-    by_codes = code_gradient(codes, by_logits, readout)
-    by_hidden = backpropagate(state, indexes, passes, by_codes, taught, distill)
+    by_logits = logit_gradient(codes.read_out(columns), labels, taught, distill)
+    by_columns = readout_gradient(codes, by_logits)
+    by_hidden = backpropagate(
+        state, indexes, passes, active, code_gradient(codes, by_logits, columns), taught, distill
+    )
     changed = [touched.rows for _, touched in by_hidden]
     gradients = [
         weight_gradient(layer.weights, index, each.u, *pairs)
@@ -49,12 +52,14 @@ def step(
     if teacher is not None:
         # A neuron active in the batch is among the changed ones, so the last layer's rows cover V's columns.
         teacher.keep(state, indexes, changed)
-    squares = sum(float(g @ g) for g in gradients) + float(np.vdot(by_readout, by_readout))
+    squares = sum(float(np.vdot(g, g)) for g in (*gradients, by_columns))
     rate = np.float32(options.learning_rate * min(1.0, options.clip_norm / (squares**0.5 + 1e-6)))
-    for layer, index, rows, gradient in zip(state.layers, indexes, changed, gradients, strict=True):
-        _update_rows(layer.weights, index, rows, rate * gradient, options.nonnegative)
-    columns = readout[active[-1].rows] - rate * by_readout
-    readout[active[-1].rows] = np.maximum(columns, 0.0, out=columns) if options.nonnegative else columns
+    for layer, index, moved, gradient in zip(state.layers, indexes, changed, gradients, strict=True):
+        gradient *= rate
+        _update_rows(layer.weights, index, moved, gradient, options.nonnegative)
+    by_columns *= rate
+    columns -= by_columns
+    readout[rows] = np.maximum(columns, 0.0, out=columns) if options.nonnegative else columns
     for layer, each, touched in zip(state.layers, passes, active, strict=True):
         count(layer, each.codes, touched, labels)
     return changed
@@ -65,12 +70,11 @@ def _update_rows(weights: CSRMatrix, index: RowIndex, rows: Rows, change: Float3
     values -= change
     if nonnegative:
         np.maximum(values, 0.0, out=values)
-    lengths = index.lengths[rows]
     if index.uniform is not None:
         block = values.reshape(-1, index.uniform)
         block /= np.maximum(np.sqrt(np.einsum("re,re->r", block, block)), 1e-12)[:, None]
     else:
-        row = np.repeat(np.arange(len(rows)), lengths)
+        row = index.spread(np.arange(len(rows)), rows)
         norms = np.sqrt(np.bincount(row, np.square(values), minlength=len(rows)))
         values /= np.maximum(norms, 1e-12).astype(np.float32)[row]
     index.put(weights.values, rows, values)

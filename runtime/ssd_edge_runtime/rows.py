@@ -34,7 +34,7 @@ class RowIndex:
     def take(self, flat: NDArray[Any], rows: NDArray[np.integer]) -> NDArray[Any]:
         """The entries of ``rows`` of a flat array, row after row (a copy)."""
         if self.uniform is not None:
-            taken: NDArray[Any] = flat.reshape(-1, self.uniform)[rows]
+            taken: NDArray[Any] = flat.reshape(-1, self.uniform).take(rows, axis=0)
             return taken.ravel()
         taken = flat[self.entries(rows)]
         return taken
@@ -45,6 +45,10 @@ class RowIndex:
             flat.reshape(-1, self.uniform)[rows] = values.reshape(-1, self.uniform)
         else:
             flat[self.entries(rows)] = values
+
+    def spread(self, values: NDArray[Any], rows: NDArray[np.integer]) -> NDArray[Any]:
+        """A value per row for each of its entries, row after row."""
+        return values.repeat(self.lengths[rows] if self.uniform is None else self.uniform)
 
     def pointers(self, rows: NDArray[np.integer]) -> Int32:
         """``indptr`` of the matrix made of ``rows`` alone."""

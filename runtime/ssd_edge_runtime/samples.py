@@ -61,8 +61,16 @@ def as_names(y: Any, samples: int) -> list[str]:
             names = [str(label) for label in labels]
             if "" in names:
                 raise EdgeModelError("a class name must not be empty")
+            _require_text(names)
             return names
     raise EdgeModelError(f"labels must be strings or integers, got dtype {array.dtype}")
+
+
+def _require_text(names: list[str]) -> None:
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        raise EdgeModelError(f"a class name must be text that UTF-8 can hold: {error}") from error
 
 
 def _is_label(label: object) -> bool:
@@ -77,11 +85,9 @@ def _as_array(values: Any, what: str) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def _require_finite(samples: Float32) -> None:
-    flat = samples.ravel()
     # One dot product is the cheap test: it is finite unless a value is not, or the sum overflows.
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = flat.dot(flat)
-    if not math.isfinite(total):
+    # np.vdot, unlike np.dot, does not warn of either.
+    if not math.isfinite(np.vdot(samples, samples)):
         bad = np.flatnonzero(~np.isfinite(samples).all(axis=1))
         if len(bad):
             raise EdgeModelError(f"sample {bad[0]} holds NaN or infinity")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import _sparsetools
 
 from ssd_edge_runtime.counting import Rows
 from ssd_edge_runtime.csr import CSRMatrix, Float32, Int32
@@ -22,6 +21,13 @@ def select(layer: Layer, options: DistillOptions) -> Int32:
     count = layer.task_count if options.frequency == "task" else layer.activation_count
     size = min(options.n_distill or layer.k, len(count))
     return np.sort(np.argsort(-count, kind="stable")[:size]).astype(np.int32)
+
+
+def places(selected: Int32, layer: Layer) -> Int32:
+    """Where each neuron of ``layer`` stands among the ``selected``, or -1; int32 (n,)."""
+    place = np.full(layer.weights.shape[0], -1, np.int32)
+    place[selected] = np.arange(len(selected), dtype=np.int32)
+    return place
 
 
 class Growing:
@@ -97,6 +103,7 @@ class LiveTeacher:
     def __init__(self, state: ModelState, classes: int, selected: list[Int32]) -> None:
         self.classes = classes
         self.selected = selected
+        self.place = [places(each, layer) for each, layer in zip(selected, state.layers, strict=True)]
         self._old = [OldRows(*layer.weights.shape) for layer in state.layers]
         self._slot = np.full(state.layers[-1].weights.shape[0], -1, np.int32)
         self._columns = Growing((), np.int32)
@@ -167,17 +174,12 @@ class LiveTeacher:
 
     def read_out(self, codes: Codes, transposed: Float32) -> Float32:
         """The teacher's logits (N, teacher classes) for its ``codes``; ``transposed`` is the student's V^T."""
-        weights = transposed[codes.neurons, : self.classes]
-        slots = self._slot[codes.neurons]
-        kept = np.flatnonzero(slots >= 0)
-        weights[kept] = self._readout.view[slots[kept]]
-        out = np.zeros((codes.shape[0], self.classes), np.float32)
         pairs = len(codes.neurons)
-        order = np.arange(pairs, dtype=np.int32)
-        _sparsetools.csr_matvecs(
-            codes.shape[0], pairs, self.classes, codes.indptr, order, codes.values, weights.ravel(), out.ravel()
-        )
-        return out
+        weights = transposed.take(codes.neurons, axis=0)[:, : self.classes]
+        slots = self._slot.take(codes.neurons)
+        kept = (slots >= 0).nonzero()[0]
+        weights[kept] = self._readout.view.take(slots.take(kept), axis=0)
+        return codes.among(np.arange(pairs, dtype=np.int32), pairs).read_out(np.ascontiguousarray(weights))
 
     def without_class(self, state: ModelState, index: int, indexes: list[RowIndex]) -> LiveTeacher:
         """The same teacher after the student's class ``index`` is gone; ``state`` no longer has it."""

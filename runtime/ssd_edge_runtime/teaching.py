@@ -24,6 +24,8 @@ class Taught:
     """Per layer, z (or a) of the selected neurons, (N, n_distill)."""
     selected: list[NDArray[np.int32]]
     """Per layer, those neurons."""
+    place: list[NDArray[np.int32]]
+    """Per layer, where each neuron stands among those, or -1."""
     logits: Float32
     """(N, teacher classes)."""
 
@@ -43,18 +45,19 @@ def teacher_forward(
         codes = own.codes if same else top_k(old, layer.k)
         chosen = teacher.selected[number]
         before = options.hidden_stage == "before"
-        outputs.append(np.maximum(old[chosen].T, 0.0) if before else dense_part(codes, chosen))
-    return Taught(outputs, teacher.selected, teacher.read_out(codes, state.readout.weights.T))
+        outputs.append(
+            np.maximum(old[chosen].T, 0.0) if before else dense_part(codes, teacher.place[number], len(chosen))
+        )
+    logits = teacher.read_out(codes, state.readout.weights.T)
+    return Taught(outputs, teacher.selected, teacher.place, logits)
 
 
-def dense_part(codes: Codes, chosen: NDArray[np.int32]) -> Float32:
-    """``z`` of the neurons ``chosen``, float32 (N, m)."""
-    place = np.full(codes.shape[1], -1)
-    place[chosen] = np.arange(len(chosen))
-    at = place[codes.neurons]
-    inside = at >= 0
-    dense = np.zeros((codes.shape[0], len(chosen)), np.float32)
-    dense[codes.samples()[inside], at[inside]] = codes.values[inside]
+def dense_part(codes: Codes, place: NDArray[np.int32], count: int) -> Float32:
+    """``z`` of ``count`` neurons, float32 (N, count); ``place`` (n,): where each stands among them, or -1."""
+    at = place.take(codes.neurons)
+    inside = (at >= 0).nonzero()[0]
+    dense = np.zeros((codes.shape[0], count), np.float32)
+    dense[codes.samples().take(inside), at.take(inside)] = codes.values.take(inside)
     return dense
 
 
@@ -64,14 +67,15 @@ def logit_gradient(
     """Gradient of the loss by the logits, float32 (N, classes), hidden terms aside."""
     gradient = softmax(logits)
     gradient[np.arange(len(labels)), labels] -= 1.0
-    gradient /= np.float32(len(labels))
+    if len(labels) > 1:
+        gradient /= np.float32(len(labels))
     if taught is None or distill is None:
         return gradient
     gradient *= np.float32(distill.alpha)
     target = taught.logits
-    known = target.shape[1]
-    if distill.logit_scope == "all":
-        target = np.pad(target, ((0, 0), (0, logits.shape[1] - known)))
+    if distill.logit_scope == "all" and target.shape[1] < logits.shape[1]:
+        target = np.zeros_like(logits)
+        target[:, : taught.logits.shape[1]] = taught.logits
     scope = target.shape[1]
     weight = np.float32((1.0 - distill.alpha) * (1.0 - distill.lambda_hidden))
     if scope:

@@ -49,6 +49,8 @@ class Codes:
 
     def samples(self) -> Int32:
         """Sample number of every pair, int32 (pairs)."""
+        if self.shape[0] == 1:
+            return np.zeros(len(self.neurons), np.int32)
         return np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
 
     def slice(self, start: int, stop: int) -> Codes:
@@ -56,6 +58,10 @@ class Codes:
         first, last = self.indptr[start], self.indptr[stop]
         indptr = self.indptr[start : stop + 1] - first
         return Codes(indptr, self.neurons[first:last], self.values[first:last], (stop - start, self.shape[1]))
+
+    def among(self, local: Int32, count: int) -> Codes:
+        """The same codes over ``count`` of the neurons alone, the active ones in order; ``local`` (pairs)."""
+        return Codes(self.indptr, local, self.values, (self.shape[0], count))
 
     def read_out(self, transposed: Float32) -> Float32:
         """``Z V^T``, float32 (N, classes), for ``transposed`` = V^T contiguous float32 (n, classes)."""
@@ -93,10 +99,13 @@ def thresholds(rows: Float32, k: int) -> Float32:
 
 def _top_k_of_one(h: Float32, k: int) -> Codes:
     place = len(h) - k - 1
-    threshold = max(np.partition(h, place)[place], np.float32(0.0))
+    scratch = h.copy()
+    scratch.partition(place)
+    threshold = max(scratch[place], np.float32(0.0))
     neurons = (h > threshold).nonzero()[0]
-    indptr = np.array([0, len(neurons)], np.int32)
-    return Codes(indptr, neurons.astype(np.int32), h[neurons] - threshold, (1, len(h)))
+    values = h.take(neurons)
+    values -= threshold
+    return Codes(np.array([0, len(neurons)], np.int32), neurons.astype(np.int32), values, (1, len(h)))
 
 
 def _top_k_screened(h: Float32, k: int) -> Codes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
+StdinFormat = Literal["auto", "json", "npy"]
 FILE = click.Path(path_type=Path)
 
 model_argument = click.argument("model", type=FILE)
@@ -25,6 +26,20 @@ lock_option = click.option(
     help="Seconds to wait for another process that is writing the file.",
 )
 data_root_option = click.option("--data-root", type=FILE, help="Where local copies of built-in data sets are.")
+stdin_format_option = click.option(
+    "--stdin-format",
+    type=click.Choice(get_args(StdinFormat)),
+    default="auto",
+    show_default=True,
+    help="What - reads: lines of JSON, or .npy arrays one after another; auto tells by the first byte.",
+)
+
+
+def require_stdin(stdin_format: StdinFormat) -> None:
+    """Raise OptionError where ``--stdin-format`` is given and nothing is read from there."""
+    from ssd_edge_runtime.options import require
+
+    require(stdin_format == "auto", f"stdin-format is an option of standard input, -; got {stdin_format}")
 
 
 def split_option(default: str) -> Callable[[F], F]:

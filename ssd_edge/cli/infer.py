@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from ssd_edge.cli.arguments import FILE, engine_options, loading_options, model_argument
+from ssd_edge.cli.arguments import (
+    FILE,
+    StdinFormat,
+    engine_options,
+    loading_options,
+    model_argument,
+    require_stdin,
+    stdin_format_option,
+)
 from ssd_edge.cli.output import common_options, emit_json, plain
 
 EXAMPLE = """\b
@@ -29,6 +37,7 @@ Example:
     metavar="CONFIDENCE",
     help="Answer 'unknown' below this confidence (JSON: null).",
 )
+@stdin_format_option
 @engine_options
 @loading_options
 @common_options
@@ -37,6 +46,7 @@ def command(
     inputs: tuple[Path, ...],
     top: int,
     reject_below: float,
+    stdin_format: StdinFormat,
     engine: str,
     threads: int,
     verify: bool,
@@ -44,7 +54,8 @@ def command(
 ) -> None:
     """Label every sample of each INPUT: an image, a folder of images, .npz, .npy or .csv.
 
-    With - as the only INPUT, samples are JSON lines on standard input, each answered by a line at once.
+    With - as the only INPUT, samples come on standard input, each answered by a line at once: JSON lines, or
+    arrays as np.save writes them, one after another, of one sample or a batch.
     """
     from ssd_edge.cli.models import load_inputs, load_model
     from ssd_edge.cli.streams import infer_stream
@@ -54,8 +65,9 @@ def command(
     if Path("-") in inputs:
         if len(inputs) > 1:
             raise OptionError("-, standard input, must be the only INPUT")
-        infer_stream(edge, lambda probabilities: answers_for(probabilities, edge.classes_, top, reject_below)[0])
+        infer_stream(edge, lambda rows: answers_for(rows, edge.classes_, top, reject_below), stdin_format)
         return
+    require_stdin(stdin_format)
     answers: list[dict[str, Any]] = []
     for path in inputs:
         x, sources = load_inputs(path, edge)
@@ -69,7 +81,9 @@ def command(
         plain(f"{answer['source']:<{width}}  {as_text(answer)}")
 
 
-def answers_for(probabilities: Any, classes: list[str], top: int, reject_below: float) -> list[dict[str, Any]]:
+def answers_for(
+    probabilities: Any, classes: list[str], top: int = 1, reject_below: float = 0.0
+) -> list[dict[str, Any]]:
     """``label``, ``confidence`` and, for ``top`` above 1, the best labels, per row of (N, C) probabilities."""
     order = (-probabilities).argsort(axis=1, kind="stable")[:, :top]
     answers = []

@@ -10,10 +10,13 @@ from typing import Any, get_args
 import click
 
 from ssd_edge.cli.arguments import (
+    StdinFormat,
     data_root_option,
     loading_options,
     model_argument,
+    require_stdin,
     split_option,
+    stdin_format_option,
     writing_options,
 )
 from ssd_edge.cli.learning import LearnPlan, learn_dataset, note_rare
@@ -63,6 +66,7 @@ Example:
 @click.option("--discard", is_flag=True, help="Drop those checkpoints and start over.")
 @click.option("--guard", metavar="DATA", help="Labelled data on which accuracy must hold, or nothing is saved.")
 @click.option("--max-drop", type=click.FloatRange(0, 1), default=0.0, help="Accuracy on --guard that may be lost.")
+@stdin_format_option
 @split_option("train")
 @data_root_option
 @writing_options
@@ -82,6 +86,7 @@ def command(
     discard: bool,
     guard: str | None,
     max_drop: float,
+    stdin_format: StdinFormat,
     as_json: bool,
     **plan: Any,
 ) -> None:
@@ -94,13 +99,16 @@ def command(
     command with --resume goes on from the last one and ends where it would have ended.
 
     With - as DATA, samples are JSON lines on standard input: {"x": [...], "y": "label"} is learned, a line without
-    y is predicted, and each is answered by a line at once. MODEL is saved at the end and at checkpoints.
+    y is predicted, and each is answered by a line at once. Or they are arrays as np.save writes them, samples and
+    their labels in turn. MODEL is saved at the end and at checkpoints.
     """
     from ssd_edge.cli.changes import changing
     from ssd_edge.cli.models import load_labelled
     from ssd_edge.cli.resuming import Resuming
     from ssd_edge.cli.streams import learn_stream
 
+    if data != "-":
+        require_stdin(stdin_format)
     chosen = LearnPlan(**plan, guarded=guard is not None)
     how = Resuming(resume, discard, chosen.checkpoint_every, checkpoint_seconds)
     with (
@@ -108,7 +116,7 @@ def command(
         changing(model, output, keep, lock_timeout, verify=verify, learning=True) as change,
     ):
         if data == "-":
-            learn_stream(change, chosen, how)
+            learn_stream(change, chosen, how, stdin_format)
             return
         dataset = load_labelled(data, change.model, split=split, root=data_root)
         judge = load_labelled(guard, change.model, split="test", root=data_root) if guard else None

@@ -1,113 +1,49 @@
-"""Samples as JSON lines on standard input, answered line by line, for a shell or another language to drive."""
+"""Samples on standard input, answered line by line, for a shell or another language to drive."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge.cli.arguments import StdinFormat
 from ssd_edge.cli.changes import Change
+from ssd_edge.cli.infer import answers_for
 from ssd_edge.cli.learning import LearnPlan, analytic_options, options_for, solve_by, use
 from ssd_edge.cli.resuming import Pace, Resuming
+from ssd_edge.cli.stream_input import Samples, read_samples
 from ssd_edge.cli.stream_store import StreamStore
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.errors import DataError, EdgeModelError
 from ssd_edge_runtime.options import LearningOptions, require
 
-LONGEST_LINE = 1 << 26
-"""Characters; an endless line is refused before it fills the memory."""
+Judge = Callable[[NDArray[np.float32]], list[dict[str, Any]]]
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One line of input."""
-
-    number: int
-    """Of the line, from 1."""
-    x: NDArray[np.float32]
-    """In the model's shape."""
-    label: str | None
-    """``y``, as a class name; None where the line has none."""
-    identity: Any
-    """``id``, handed back with the answer; None where the line has none."""
-
-    @property
-    def source(self) -> Any:
-        """What an answer calls this sample: its ``id``, else ``line N``."""
-        return self.identity if self.identity is not None else f"line {self.number}"
-
-
-def read_samples(model: EdgeModel, stream: TextIO | None = None) -> Iterator[Sample | DataError]:
-    """Each line's sample as soon as it is there, or a DataError that names the line, and the stream goes on.
-
-    A line is ``{"x": [...], "y": "label", "id": ...}`` or the bare array ``[...]``; empty lines are skipped. Only
-    a line longer than 64 million characters ends the stream, by raising DataError.
-    """
-    shape, width = model.state.input_shape, model.state.input_width
-    lines = sys.stdin if stream is None else stream
-    number = 0
-    while line := lines.readline(LONGEST_LINE):
-        number += 1
-        if len(line) == LONGEST_LINE:
-            raise DataError(f"line {number} is longer than {LONGEST_LINE} characters")
-        if line.strip():
-            try:
-                yield parse_line(line, number, shape, width)
-            except DataError as error:
-                yield error
-
-
-def parse_line(line: str, number: int, shape: tuple[int, ...], width: int) -> Sample:
-    """One line as a sample. Raises DataError that names the line."""
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"line {number}: not JSON ({error})") from error
-    fields = document if isinstance(document, dict) else {"x": document}
-    unknown = sorted(set(fields) - {"x", "y", "id"})
-    if "x" not in fields or unknown:
-        found = f"unknown {unknown[0]!r}" if unknown else "no x"
-        raise DataError(f"line {number}: {found}; a line is an array, or an object with x and maybe y and id")
-    label = fields.get("y")
-    if label is not None and (isinstance(label, bool) or not isinstance(label, str | int)):
-        raise DataError(f"line {number}: y must be a string or an integer, got {label!r}")
-    x = as_sample(fields["x"], number, shape, width)
-    return Sample(number, x, None if label is None else str(label), fields.get("id"))
-
-
-def as_sample(values: Any, number: int, shape: tuple[int, ...], width: int) -> NDArray[np.float32]:
-    """Numbers of the line in the model's shape. Raises DataError."""
-    try:
-        x = np.array(values, np.float32)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"line {number}: x must be numbers, nested alike ({error})") from error
-    if x.shape not in (shape, (width,)):
-        wanted = " x ".join(map(str, shape))
-        raise DataError(f"line {number}: x has shape {' x '.join(map(str, x.shape))}, the model takes {wanted}")
-    if not np.isfinite(x).all():
-        raise DataError(f"line {number}: x holds NaN or infinity")
-    return x.reshape(shape)
-
-
-def infer_stream(model: EdgeModel, judge: Callable[[NDArray[np.float32]], dict[str, Any]]) -> None:
-    """Answer every line with what ``judge`` makes of its probabilities (1, C)."""
-    for sample in read_samples(model):
-        if isinstance(sample, DataError):
-            refuse(sample)
+def infer_stream(model: EdgeModel, judge: Judge, stdin_format: StdinFormat) -> None:
+    """Answer every sample with what ``judge`` makes of the probabilities (N, C) of those sent together."""
+    for samples in read_samples(model, stdin_format, labelled=False):
+        if isinstance(samples, DataError):
+            refuse(samples)
         else:
-            answer({**judge(model.predict_proba(sample.x)), "source": sample.source})
+            predict(model, samples, judge)
 
 
-def learn_stream(change: Change, plan: LearnPlan, how: Resuming) -> None:
-    """Learn lines that have a label, predict those that have none; save at checkpoints and at the end.
+def predict(model: EdgeModel, samples: Samples, judge: Judge) -> None:
+    """A line for each sample."""
+    for row, source in zip(judge(model.predict_proba(samples.x)), samples.sources(), strict=True):
+        answer({**row, "source": source})
 
-    An answer to a learned line says how many samples are on storage by then, and which ``generation`` the file is;
-    the last line is the report. Lines cannot be read again, so ``--resume`` goes on with other ones.
+
+def learn_stream(change: Change, plan: LearnPlan, how: Resuming, stdin_format: StdinFormat) -> None:
+    """Learn samples that have labels, predict those that have none; save at checkpoints and at the end.
+
+    An answer to what was learned says how many samples are on storage by then, and which ``generation`` the file
+    is; the last line is the report. Samples cannot be read again, so ``--resume`` goes on with other ones.
     """
     require(not plan.guarded, "guard needs data that can be taken back: it cannot be used with standard input")
     require(plan.epochs == 1, f"epochs must be 1 with standard input, got {plan.epochs}")
@@ -116,7 +52,7 @@ def learn_stream(change: Change, plan: LearnPlan, how: Resuming) -> None:
     solve_by(model, analytic_options(model, plan))
     store = StreamStore(change, plan, how)
     try:
-        learned = learn_lines(model, options, store, Pace(how))
+        learned = learn_all(model, options, store, Pace(how), stdin_format)
         report = store.save(learned) if learned or store.resumed else {"file": str(change.target)}
     except BaseException:
         store.close(failed=True)
@@ -127,36 +63,40 @@ def learn_stream(change: Change, plan: LearnPlan, how: Resuming) -> None:
     answer({**counted, **store.place, **report})
 
 
-def learn_lines(model: EdgeModel, options: LearningOptions | None, store: StreamStore, pace: Pace) -> int:
-    """Learn or predict, and answer, line by line; returns how many were learned."""
+def learn_all(
+    model: EdgeModel, options: LearningOptions | None, store: StreamStore, pace: Pace, stdin_format: StdinFormat
+) -> int:
+    """Learn or predict, and answer, as samples come; returns how many were learned."""
     learned = 0
-    for sample in read_samples(model):
-        if isinstance(sample, DataError):
-            refuse(sample)
-        elif sample.label is None:
-            best = model.predict_proba_one(sample.x)
-            label = max(best, key=best.__getitem__)
-            answer({"label": label, "confidence": round(best[label], 6), "source": sample.source})
+    for samples in read_samples(model, stdin_format, labelled=True):
+        if isinstance(samples, DataError):
+            refuse(samples)
+        elif samples.labels is None:
+            predict(model, samples, lambda rows: answers_for(rows, model.classes_))
         else:
             use(model, options)
             try:
-                model.learn_one(sample.x, sample.label)
+                model.partial_fit(samples.x, samples.labels)
             except EdgeModelError as error:
                 refuse(error)
                 continue
-            learned += 1
-            if pace.due(1):
+            learned += len(samples.x)
+            if pace.due(len(samples.x)):
                 store.checkpoint(learned)
-            answer({"learned": sample.label, "samples": learned, **store.place, "source": sample.source})
+            names = samples.labels[0] if samples.single else samples.labels
+            answer({"learned": names, "samples": learned, **store.place, "source": samples.source})
     return learned
 
 
 def answer(document: dict[str, Any]) -> None:
     """One line of JSON on standard output, at once."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    try:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    except UnicodeEncodeError:
+        sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
 
 
 def refuse(problem: DataError | EdgeModelError) -> None:
-    """The answer to a line that cannot be used; the next line is read all the same."""
+    """The answer to a line or frame that cannot be used; the next one is read all the same."""
     answer({"error": str(problem)})

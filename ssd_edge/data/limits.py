@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TextIO
+from tokenize import TokenError
+from typing import IO, Any, TextIO
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from ssd_edge_runtime.errors import DataError
 
@@ -35,6 +39,16 @@ def check_memory(needed: int, source: str) -> None:
         raise DataError(f"{source}: needs about {needed >> 20} MB of memory, {free >> 20} MB are free")
 
 
+def read_header(stream: IO[bytes], version: tuple[int, int]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether by column, and dtype of an array. Raises ValueError, of one line, for what is no header."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            shape, by_column, kind = HEADERS[version](stream)
+    except (ValueError, SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(f"its header cannot be read: {' '.join(str(error).split())[:200]}") from error
+    return shape, by_column, kind
+
+
 def check_array(stream: IO[bytes], size: int, source: str) -> None:
     """Raise DataError unless the array that ``stream`` begins with is as large as it says and fits the memory.
 
@@ -43,13 +57,21 @@ def check_array(stream: IO[bytes], size: int, source: str) -> None:
     version = npy.read_magic(stream)
     if version not in HEADERS:
         raise DataError(f"{source}: arrays of format {version[0]}.{version[1]} are not read")
-    shape, _, kind = HEADERS[version](stream)
+    shape, _, kind = read_header(stream, version)
     claimed = kind.itemsize
     for length in shape:
         claimed *= length
     if claimed > size:
         raise DataError(f"{source}: shape {shape} of {kind} asks for {claimed} bytes, the file has {size}")
     check_memory(claimed * (WIDEST if kind == np.uint8 else 2), source)
+
+
+def check_text(values: NDArray[Any], source: str) -> None:
+    """Raise DataError for an array of text that holds numbers beyond Unicode; numpy does not look."""
+    if values.dtype.kind == "U":
+        points = np.ascontiguousarray(values).reshape(-1).view(f"{values.dtype.byteorder}u4")
+        if points.size and points.max() > sys.maxunicode:
+            raise DataError(f"{source}: holds what is no text")
 
 
 def bounded_lines(stream: TextIO, path: Path) -> Iterator[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge.data.dataset import Dataset
-from ssd_edge.data.limits import bounded_lines, check_array, wanted
+from ssd_edge.data.limits import bounded_lines, check_array, check_text, wanted
 from ssd_edge_runtime.errors import DataError
 
 Float32 = NDArray[np.float32]
@@ -51,7 +51,10 @@ def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
             with archive.open(f"{name}.npy") as stream:
                 check_array(stream, archive.getinfo(f"{name}.npy").file_size, f"{path}: {name}")
     with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in wanted(arrays.files)}
+        found = {name: arrays[name] for name in wanted(arrays.files)}
+    for name, values in found.items():
+        check_text(values, f"{path}: {name}")
+    return found
 
 
 def load_npz(path: Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -63,6 +64,10 @@ class TopKLayer(nn.Module):
         """I, float32 (N, 1): the (k+1)-th largest of each row of float32 (N, n)."""
         if self.k == a.shape[1] - 1:
             return a.amin(dim=1, keepdim=True)
+        if a.device.type == "cpu":
+            # The same number as below, which torch finds two to three times slower here.
+            place = a.shape[1] - self.k - 1
+            return torch.from_numpy(np.partition(a.numpy(), place, axis=1)[:, place : place + 1].copy())
         return torch.topk(a, self.k + 1, dim=1).values[:, -1:]
 
     def gate(self, switch: float) -> Tensor:

@@ -146,8 +146,15 @@ def measure(data: str, hidden: int, k: int, batch_size: int, samples: int, runs:
             "phase": phase,
             "samples_per_second": rates,
             "ratio": rates["ssd_edge"] / rates["plain"],
+            "spread": max(spread(values) for values in seconds.values()),
             "raw_seconds": seconds,
         }
+
+
+def spread(values: list[float]) -> float:
+    """Half the interquartile range as a share of the median: above .1 the run was not quiet."""
+    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
+    return (high - low) / (2 * middle)
 
 
 @click.command()
@@ -156,7 +163,7 @@ def measure(data: str, hidden: int, k: int, batch_size: int, samples: int, runs:
 @click.option("--k", default=10, show_default=True)
 @click.option("--batch-size", default=128, show_default=True)
 @click.option("--samples", default=4096, show_default=True, help="Per epoch.")
-@click.option("--runs", default=5, show_default=True, help="Epochs measured of each.")
+@click.option("--runs", default=9, show_default=True, help="Epochs measured of each.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Raw seconds and ratios.")
 def main(
@@ -172,9 +179,9 @@ def main(
         rates = result["samples_per_second"]
         assert isinstance(rates, dict)
         ours, plain = rates["ssd_edge"], rates["plain"]
-        click.echo(
-            f"{result['phase']:<10} ssd_edge {ours:9,.0f}/s  plain {plain:9,.0f}/s  ratio {ours / plain:.2f}"
-        )
+        quiet = "" if result["spread"] <= 0.1 else f", unquiet run (spread {result['spread']:.0%})"
+        line = f"{result['phase']:<10} ssd_edge {ours:9,.0f}/s  plain {plain:9,.0f}/s  ratio {ours / plain:.2f}"
+        click.echo(line + quiet)
 
 
 if __name__ == "__main__":

@@ -13,40 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssd_edge.cli import main
-from ssd_edge.cli.streams import parse_line
-from ssd_edge_runtime import EdgeModel, analytic
-from ssd_edge_runtime.csr import CSRMatrix
+from ssd_edge.cli.stream_input import parse_line
+from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.errors import DataError
-from ssd_edge_runtime.options import AnalyticOptions
-from ssd_edge_runtime.state import Layer, ModelState, Readout
-
-PROTOTYPES = {"low": [1.0, 0.9, 0.1, 0.0, 0.1, 0.0], "high": [0.0, 0.1, 0.0, 0.1, 0.9, 1.0]}
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """An analytic model 6 -> 30 that has learned two classes."""
-    rng = np.random.default_rng(0)
-    w = rng.random((30, 6)).astype(np.float32)
-    counts = [np.zeros(30, np.int64), np.zeros(30, np.int64), np.zeros((2, 30), np.int64)]
-    state = ModelState(
-        input_shape=(2, 3),
-        classes=["low", "high"],
-        center=None,
-        epsilon=1e-12,
-        layers=[Layer("hidden1", CSRMatrix.from_dense(w), 6, *counts)],
-        readout=Readout("analytic", np.zeros((2, 30), np.float32), np.zeros(2, np.float32)),
-        analytic=AnalyticOptions(),
-        statistics=analytic.empty(30, 2),
-        class_samples=np.zeros(2, np.int64),
-    )
-    edge = EdgeModel(state)
-    for _ in range(30):
-        for name, prototype in PROTOTYPES.items():
-            edge.learn_one(np.array(prototype) + 0.1 * rng.random(6), name)
-    path = tmp_path / "model.onnx"
-    edge.save(path)
-    return path
+from tests.helpers.two_classes import PROTOTYPES
 
 
 def stream(model: Path, command: str, *lines: object, options: tuple[str, ...] = ()) -> list[Any]:
@@ -149,4 +119,16 @@ def test_lines_that_are_no_samples_say_why(line: str, message: str) -> None:
 
 
 def test_integer_labels_are_names() -> None:
-    assert parse_line('{"x": [1,2,3,4,5,6], "y": 3, "id": 9}', 1, (2, 3), 6).label == "3"
+    assert parse_line('{"x": [1,2,3,4,5,6], "y": 3, "id": 9}', 1, (2, 3), 6).labels == ["3"]
+
+
+def test_text_that_utf8_cannot_hold_is_answered(model: Path) -> None:
+    lines = ['{"x": [1, 1, 0, 0, 0, 0], "y": "\\ud800"}', '{"x": [1, 1, 0, 0, 0, 0], "id": "\\ud800"}']
+    rows = stream(model, "learn", *lines)
+    assert rows[0]["error"].startswith("a class name must be text that UTF-8 can hold")
+    assert rows[1]["source"] == "\ud800"
+    result = CliRunner().invoke(main, ["infer", str(model), "-"], input=b'\xff\xfe\n"\xc3"\n')
+    assert [json.loads(line)["error"][:18] for line in result.stdout.splitlines()] == [
+        "line 1: not UTF-8 ",
+        "line 2: not UTF-8 ",
+    ]

@@ -49,8 +49,9 @@ def picture(width: int, height: int) -> bytes:
         (array((1,), "|O", pickle.dumps(print)), "not a NumPy file that can be read"),
         (array((2, 3), data=bytes(24)).replace(b"\x93NUMPY\x01", b"\x93NUMPY\x03"), "format 3.0 are not read"),
         (b"\x93NUMPY", "not a NumPy file that can be read"),
+        (b"\x93NUMPY\x01\x00\x03\x00[[[", "its header cannot be read"),
     ],
-    ids=["absurd", "overflow", "negative", "pickle", "version", "cut"],
+    ids=["absurd", "overflow", "negative", "pickle", "version", "cut", "no dictionary"],
 )
 def test_arrays_that_lie(tmp_path: Path, x: bytes, message: str) -> None:
     path = archive(tmp_path / "data.npz", x=x, y=array(*LABELS))
@@ -60,6 +61,12 @@ def test_arrays_that_lie(tmp_path: Path, x: bytes, message: str) -> None:
     single.write_bytes(x)
     with pytest.raises(DataError, match=message.removeprefix("x: ").replace("128", r"\d+")):
         load_arrays(single)
+
+
+def test_text_beyond_unicode_is_refused(tmp_path: Path) -> None:
+    x, y = array((2, 3), data=bytes(24)), array((2,), "<U1", b"a\0\0\0\xff\xff\xff\xff")
+    with pytest.raises(DataError, match=r"data.npz: y: holds what is no text"):
+        load(archive(tmp_path / "data.npz", x=x, y=y))
 
 
 def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ssd_edge.model import TopKLayer, TopKNetwork, load_network, save_network
+from ssd_edge.model.linear import LARGE, relu_linear, row_gradient
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.options import LearningOptions
 from ssd_edge_runtime.readout import initial_rows
@@ -55,6 +56,30 @@ def test_gaba_switch(count, gate):
     np.testing.assert_allclose(layer.inhibit(a).numpy(), topk_by_sorting(a.numpy(), 2, gate), atol=1e-7)
     layer.eval()
     np.testing.assert_allclose(layer.inhibit(a).numpy(), topk_by_sorting(a.numpy(), 2), atol=1e-7)
+
+
+@pytest.mark.parametrize("k", [1, 10, 98])
+def test_inhibition_is_the_number_that_sorting_finds(k):
+    layer, a = TopKLayer(torch.rand(100, 4), k), torch.relu(torch.randn(50, 100))
+    assert torch.equal(layer.inhibition(a), torch.topk(a, k + 1).values[:, -1:])
+
+
+@pytest.mark.parametrize("share", [0.01, 1.0])
+def test_large_products_and_their_gradients_are_those_of_autograd(share):
+    """Wide enough for oneDNN, and the same bits each time: what --resume promises rests on it."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(64, 300, generator=generator)
+    weight = torch.randn(500, 300, generator=generator).requires_grad_()
+    assert x.shape[0] * weight.numel() >= LARGE
+    wanted = torch.rand(64, 500, generator=generator) * (torch.rand(64, 500, generator=generator) < share)
+    dense, sparse = (relu_linear(x, weight, sparse=flag) for flag in (False, True))
+    torch.testing.assert_close(sparse, dense, rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        assert torch.equal(relu_linear(x, weight, sparse=True), sparse)
+    (expected,) = torch.autograd.grad(dense, weight, wanted)
+    found = row_gradient(wanted, sparse, x)
+    torch.testing.assert_close(found.to_dense(weight), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(row_gradient(wanted, sparse, x).values, found.values)
 
 
 def test_inhibition_carries_no_gradient():
