@@ -1,0 +1,231 @@
+"""From somebody's ONNX model to an encoder in normal form: prefixed names, operator set 18, raw elements."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, inliner, numpy_helper
+
+from ssd_edge_runtime.csr import Float32
+from ssd_edge_runtime.encoder import INPUT, OUTPUT, PREFIX, Encoder, EncoderSession, first_line
+from ssd_edge_runtime.encoder_parts import ELEMENT_TYPES, check_parts
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.graph import OPSET
+from ssd_edge_runtime.validation import require
+
+Proto = Any
+DEFAULT_DOMAINS = ("", "ai.onnx")
+SAMPLES = 3
+"""Samples that an encoder is tried on."""
+SAME = 1e-3
+"""Of the largest value of an embedding: more than rounding makes between two ways to compute the same."""
+
+
+def import_encoder(source: bytes | str | PathLike[str], name: str | None) -> Encoder:
+    """What :meth:`Encoder.from_onnx` promises."""
+    told = name or ("encoder" if isinstance(source, bytes) else Path(source).stem)
+    try:
+        original = read_model(source)
+        draft = normalize(at_opset(original), told)
+        samples, expected = run_original(original, draft.input_shape)
+        encoder = replace(draft, width=expected.shape[1])
+        check_trial(encoder, samples, expected)
+    except EdgeModelError as error:
+        where = told if isinstance(source, bytes) else str(source)
+        raise EdgeModelError(f"{where}: {error}") from None
+    return encoder
+
+
+def read_model(source: bytes | str | PathLike[str]) -> Proto:
+    """The ``ModelProto``, weights beside the file and functions unfolded; what is no plain graph is refused."""
+    try:
+        model = onnx.load_model_from_string(source) if isinstance(source, bytes) else onnx.load(str(source))
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+    except OSError:
+        raise
+    except Exception as error:  # protobuf's DecodeError and onnx's own have no common base
+        raise EdgeModelError(f"not an ONNX model: {first_line(error)}") from None
+    graph = model.graph
+    require(bool(graph.node), "not an ONNX model with a graph")
+    require(not graph.sparse_initializer, "it has sparse initializers: store them dense")
+    external = any(tensor.data_location == TensorProto.EXTERNAL for tensor in graph.initializer)
+    require(not external, "some of its weights are in another file: give the path, not the bytes")
+    for node in graph.node:
+        known = node.domain in DEFAULT_DOMAINS
+        require(known, f"operator {node.op_type} of domain {node.domain!r}: only ONNX's own operators will do")
+    return model
+
+
+def opset_of(model: Proto) -> int:
+    """Version of ONNX's own operator set."""
+    versions = [each.version for each in model.opset_import if each.domain in DEFAULT_DOMAINS]
+    require(len(versions) == 1, "it does not say which version of ONNX's operators it uses")
+    return int(versions[0])
+
+
+def at_opset(model: Proto) -> Proto:
+    """The model in operator set 18."""
+    version = opset_of(model)
+    if version == OPSET:
+        return model
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    del plain.opset_import[:]
+    plain.opset_import.add(domain="", version=version)
+    try:
+        return onnx.version_converter.convert_version(plain, OPSET)
+    except Exception as error:  # C++ exceptions of several types
+        raise EdgeModelError(
+            f"operator set {version} cannot be converted to {OPSET}, export it with {OPSET}: {first_line(error)}"
+        ) from None
+
+
+def normalize(model: Proto, name: str) -> Encoder:
+    """The encoder of a model in operator set 18; its width is not known yet, and says 1."""
+    graph = model.graph
+    initial = {tensor.name: tensor for tensor in graph.initializer}
+    inputs = network_inputs(model)
+    require(len(inputs) == 1, f"it has {len(inputs)} inputs ({_names(inputs)}): an encoder has one")
+    require(len(graph.output) == 1, f"it has {len(graph.output)} outputs ({_names(graph.output)}): keep one")
+    shape = sample_shape(inputs[0])
+    require_float(graph.output[0])
+    nodes = needed_nodes(graph.node, graph.output[0].name)
+    rename = new_names(nodes, inputs[0].name, graph.output[0].name)
+    used = {value for node in nodes for value in node.input}
+    tensors = [plain_tensor(initial[each], rename[each]) for each in initial if each in used]
+    parts = [plain_node(node, rename) for node in nodes]
+    parts.append(_flatten(rename[graph.output[0].name]))
+    messages = [part.SerializeToString(deterministic=True) for part in parts]
+    arrays = [tensor.SerializeToString(deterministic=True) for tensor in tensors]
+    check_parts(messages, arrays)
+    return Encoder(name, shape, 1, tuple(messages), tuple(arrays))
+
+
+def network_inputs(model: Proto) -> list[Proto]:
+    """The inputs that are not initializers, which old models list too."""
+    initial = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in initial]
+
+
+def _names(values: Any) -> str:
+    return ", ".join(value.name for value in values) or "none"
+
+
+def sample_shape(value: Proto) -> tuple[int, ...]:
+    """Shape of one sample; the batch dimension comes first and may be anything."""
+    require_float(value)
+    dims = list(value.type.tensor_type.shape.dim)
+    told = ", ".join(str(dim.dim_value) if dim.dim_value else dim.dim_param or "?" for dim in dims)
+    require(len(dims) >= 2, f"its input {value.name} is [{told}]: it must be [batch, ...]")
+    fixed = all(dim.dim_value >= 1 for dim in dims[1:])
+    require(fixed, f"its input {value.name} is [{told}]: all but the batch dimension must be fixed numbers")
+    return tuple(int(dim.dim_value) for dim in dims[1:])
+
+
+def require_float(value: Proto) -> None:
+    """Refuse an input or output that is not a float32 tensor."""
+    kind = value.type.tensor_type.elem_type if value.type.HasField("tensor_type") else 0
+    found = TensorProto.DataType.Name(kind).lower()
+    require(kind == TensorProto.FLOAT, f"{value.name} is {found}: input and output of an encoder are float32")
+
+
+def needed_nodes(nodes: Any, output: str) -> list[Proto]:
+    """The nodes that the output comes from, in order."""
+    wanted, needed = {output}, []
+    for node in reversed(nodes):
+        if wanted & set(node.output):
+            wanted.update(node.input)
+            needed.append(node)
+    require(bool(needed), f"no node makes its output {output}")
+    return needed[::-1]
+
+
+def new_names(nodes: list[Proto], source: str, output: str) -> dict[str, str]:
+    """The name in the file of every value: its own with the prefix, told apart where that is taken."""
+    names, taken = {"": "", source: INPUT}, {OUTPUT}
+    for node in nodes:
+        for value in (*node.input, *node.output):
+            if value not in names:
+                new = PREFIX + value[:200]
+                while new in taken:
+                    new += "_"
+                taken.add(new)
+                names[value] = new
+    require(output in names, f"no node makes its output {output}")
+    return names
+
+
+def plain_tensor(tensor: Proto, name: str) -> Proto:
+    """A ``TensorProto`` with nothing but dims, type, name and raw little-endian elements."""
+    kind = TensorProto.DataType.Name(tensor.data_type).lower()
+    require(
+        tensor.data_type in ELEMENT_TYPES, f"{tensor.name!r} has elements of type {kind}, which is not supported"
+    )
+    array = numpy_helper.to_array(tensor)
+    plain = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape))
+    out = TensorProto(dims=plain.dims, data_type=plain.data_type, raw_data=plain.raw_data)
+    if name:
+        out.name = name
+    return out
+
+
+def plain_node(node: Proto, rename: dict[str, str]) -> Proto:
+    """A ``NodeProto`` with nothing but inputs, outputs, operator and attributes."""
+    plain = onnx.NodeProto(
+        input=[rename[each] for each in node.input],
+        output=[rename.get(each, "") for each in node.output],
+        op_type=node.op_type,
+    )
+    for own in sorted(node.attribute, key=lambda each: str(each.name)):
+        attribute = plain.attribute.add()
+        attribute.CopyFrom(own)
+        attribute.ClearField("doc_string")
+        if own.type == onnx.AttributeProto.TENSOR:
+            attribute.t.CopyFrom(plain_tensor(own.t, ""))
+    return plain
+
+
+def _flatten(value: str) -> Proto:
+    return onnx.helper.make_node("Flatten", [value], [OUTPUT], axis=1)
+
+
+def run_original(model: Proto, shape: tuple[int, ...]) -> tuple[Float32, Float32]:
+    """Samples, and what the model as it was given makes of them, flat: float32 (N, width)."""
+    import onnxruntime
+
+    batch = network_inputs(model)[0].type.tensor_type.shape.dim[0].dim_value or SAMPLES
+    samples = np.random.default_rng(0).random((batch, *shape), np.float32)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        data = model.SerializeToString()
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        outputs = session.run(None, {session.get_inputs()[0].name: samples})[0]
+    except Exception as error:  # whatever ONNX Runtime or protobuf raise about a foreign graph
+        raise EdgeModelError(f"ONNX Runtime does not run it: {first_line(error)}") from None
+    good = outputs.ndim >= 2 and len(outputs) == batch and outputs.size > 0
+    require(good, f"{batch} samples give {list(outputs.shape)}: its output must be [batch, ...]")
+    return samples, outputs.reshape(batch, -1)
+
+
+def check_trial(encoder: Encoder, samples: Float32, expected: Float32) -> None:
+    """Refuse an encoder that does not give what the original gave, or whose samples depend on each other."""
+    onnx.checker.check_model(encoder.to_onnx(), full_check=True)
+    session = EncoderSession(encoder)
+    require(bool(np.isfinite(expected).all()), "its output for samples between 0 and 1 holds NaN or infinity")
+    try:
+        together = session.embed(np.concatenate([samples, samples[::-1]]))[: len(samples)]
+        alone = session.embed(samples[:1])
+    except EdgeModelError as error:
+        raise EdgeModelError(f"its batch size must be free, make that dimension symbolic: {error}") from None
+    scale = float(np.abs(expected).max()) or 1.0
+    same = np.abs(together - expected).max() <= SAME * scale
+    require(bool(same), f"in operator set {OPSET} it gives other answers: export it with that set")
+    same = np.abs(together[:1] - alone).max() <= SAME * scale
+    require(bool(same), "a sample's answer depends on the others in its batch: export it for inference")
