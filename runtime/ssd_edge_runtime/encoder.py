@@ -15,10 +15,11 @@ import numpy as np
 
 from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.structure import ENCODER_OUTPUT, EncoderShape
 
 PREFIX = "encoder."
 """What the name of every value inside an encoder begins with."""
-INPUT, OUTPUT = "input", "encoder.output"
+INPUT, OUTPUT = "input", ENCODER_OUTPUT
 """What an encoder reads, float32 (batch, *input_shape), and what the model reads of it, float32 (batch, width)."""
 NODE, INITIALIZER = 1, 5
 """Fields of ``GraphProto``."""
@@ -41,6 +42,11 @@ class Encoder:
     """Its ``NodeProto`` messages, in order."""
     tensors: tuple[bytes, ...]
     """Its ``TensorProto`` messages, in order."""
+
+    def __post_init__(self) -> None:
+        from ssd_edge_runtime.encoder_parts import check_parts
+
+        check_parts(self.nodes, self.tensors)
 
     @classmethod
     def from_onnx(cls, source: bytes | str | PathLike[str], name: str | None = None) -> Encoder:
@@ -72,6 +78,11 @@ class Encoder:
     def nbytes(self) -> int:
         """Bytes of its nodes and initializers."""
         return sum(map(len, self.nodes)) + sum(map(len, self.tensors))
+
+    @property
+    def shape(self) -> EncoderShape:
+        """What the manifest says of it."""
+        return EncoderShape(self.name, self.width, len(self.nodes), len(self.tensors), self.digest)
 
     def to_onnx(self) -> bytes:
         """An ordinary ONNX model of the encoder alone: ``input`` to ``encoder.output``."""

@@ -13,7 +13,7 @@ from onnx import TensorProto, inliner, numpy_helper
 
 from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.encoder import INPUT, OUTPUT, PREFIX, Encoder, EncoderSession, first_line
-from ssd_edge_runtime.encoder_parts import ELEMENT_TYPES, check_parts
+from ssd_edge_runtime.encoder_parts import ELEMENT_TYPES
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.graph import OPSET
 from ssd_edge_runtime.validation import require
@@ -103,7 +103,6 @@ def normalize(model: Proto, name: str) -> Encoder:
     parts.append(_flatten(rename[graph.output[0].name]))
     messages = [part.SerializeToString(deterministic=True) for part in parts]
     arrays = [tensor.SerializeToString(deterministic=True) for tensor in tensors]
-    check_parts(messages, arrays)
     return Encoder(name, shape, 1, tuple(messages), tuple(arrays))
 
 
