@@ -14,7 +14,7 @@ from os import PathLike
 import numpy as np
 
 from ssd_edge_runtime.csr import Float32
-from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.errors import EdgeModelError, first_line
 from ssd_edge_runtime.structure import ENCODER_OUTPUT, EncoderShape
 
 PREFIX = "encoder."
@@ -161,9 +161,3 @@ class EncoderSession:
                 f"encoder {self._encoder.name} gives NaN or infinity for sample {start + int(finite.argmin())}"
             )
         return embeddings
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what a library raised, cut to a length that fits a message."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

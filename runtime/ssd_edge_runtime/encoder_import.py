@@ -12,9 +12,9 @@ import onnx
 from onnx import TensorProto, inliner, numpy_helper
 
 from ssd_edge_runtime.csr import Float32
-from ssd_edge_runtime.encoder import INPUT, OUTPUT, PREFIX, Encoder, EncoderSession, first_line
+from ssd_edge_runtime.encoder import INPUT, OUTPUT, PREFIX, Encoder, EncoderSession
 from ssd_edge_runtime.encoder_parts import ELEMENT_TYPES
-from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.errors import EdgeModelError, first_line
 from ssd_edge_runtime.graph import OPSET
 from ssd_edge_runtime.validation import require
 
@@ -96,11 +96,13 @@ def normalize(model: Proto, name: str) -> Encoder:
     shape = sample_shape(inputs[0])
     require_float(graph.output[0])
     nodes = needed_nodes(graph.node, graph.output[0].name)
-    rename = new_names(nodes, inputs[0].name, graph.output[0].name)
+    own = is_normal(nodes, inputs[0].name, graph.output[0].name)
+    rename = kept_names(nodes) if own else new_names(nodes, inputs[0].name, graph.output[0].name)
     used = {value for node in nodes for value in node.input}
     tensors = [plain_tensor(initial[each], rename[each]) for each in initial if each in used]
     parts = [plain_node(node, rename) for node in nodes]
-    parts.append(_flatten(rename[graph.output[0].name]))
+    if not own:
+        parts.append(_flatten(rename[graph.output[0].name]))
     messages = [part.SerializeToString(deterministic=True) for part in parts]
     arrays = [tensor.SerializeToString(deterministic=True) for tensor in tensors]
     return Encoder(name, shape, 1, tuple(messages), tuple(arrays))
@@ -143,6 +145,17 @@ def needed_nodes(nodes: Any, output: str) -> list[Proto]:
             needed.append(node)
     require(bool(needed), f"no node makes its output {output}")
     return needed[::-1]
+
+
+def is_normal(nodes: list[Proto], source: str, output: str) -> bool:
+    """Whether this is what ``Encoder.to_onnx`` wrote: then it is taken as it is, and its digest stays."""
+    values = {value for node in nodes for value in (*node.input, *node.output) if value}
+    return source == INPUT and output == OUTPUT and all(v.startswith(PREFIX) for v in values - {INPUT})
+
+
+def kept_names(nodes: list[Proto]) -> dict[str, str]:
+    """Every value under its own name."""
+    return {value: value for node in nodes for value in (*node.input, *node.output)}
 
 
 def new_names(nodes: list[Proto], source: str, output: str) -> dict[str, str]:

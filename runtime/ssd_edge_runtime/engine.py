@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from ssd_edge_runtime.csr import Float32
-from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.errors import EdgeModelError, first_line
 from ssd_edge_runtime.forward import block_size, forward, preprocess
 from ssd_edge_runtime.state import ModelState
 
@@ -26,11 +26,14 @@ class Engine(Protocol):
     name: str
 
     def logits(self, x: Float32) -> Float32:
-        """Contiguous float32 (N, d) -> float32 (N, classes)."""
+        """Contiguous float32 (N, values) -> float32 (N, classes)."""
 
 
 class CSREngine:
-    """numpy and scipy on the compressed rows; needs neither ONNX Runtime nor a dense matrix."""
+    """numpy and scipy on the compressed rows; needs neither ONNX Runtime nor a dense matrix.
+
+    It takes what the first layer takes: embeddings, where the model has an encoder.
+    """
 
     name = "csr"
 
@@ -58,7 +61,7 @@ class CSREngine:
 
 
 class OnnxEngine:
-    """ONNX Runtime on the same bytes that ``save`` would write, without the learning state."""
+    """ONNX Runtime on the same bytes that ``save`` would write, without the learning state: encoder and all."""
 
     name = "onnxruntime"
 
@@ -77,11 +80,14 @@ class OnnxEngine:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         data = model_format.to_bytes(state, learning_state=False)
-        self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # whatever ONNX Runtime raises about an encoder
+            raise EdgeModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from error
         self._input_shape = state.input_shape
 
     def logits(self, x: Float32) -> Float32:
-        """Contiguous float32 (N, d) -> float32 (N, classes)."""
+        """Contiguous float32 (N, values of a sample) -> float32 (N, classes)."""
         logits: Float32 = self._session.run(["logits"], {"input": x.reshape(-1, *self._input_shape)})[0]
         return logits
 
@@ -110,7 +116,10 @@ def choose(state: ModelState, batch: int, served: int) -> str:
 
     ONNX Runtime only for batches through a nearly dense, not too wide model that has stopped changing for a while:
     making a session unfolds the weights, which takes time and several times the memory of the dense matrix.
+    Never behind an encoder, which ONNX Runtime runs anyway, and beside which the layers cost little.
     """
+    if state.encoder is not None:
+        return "csr"
     dense = sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
     nonzeros = sum(layer.weights.nonzeros for layer in state.layers)
     worth = batch >= 16 and nonzeros > DENSE_ENOUGH * dense and dense <= WIDEST and served >= SETTLED
