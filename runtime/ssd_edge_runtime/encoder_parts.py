@@ -88,19 +88,20 @@ def check_node(data: memoryview) -> tuple[list[str], list[str]]:
         elif text is not None and number == OPERATOR:
             operators.append(utf8(text, "an operator in the encoder"))
         elif text is not None and number == ATTRIBUTE:
-            check_attribute(text)
+            check_attribute(text, operators)
         else:
             raise EdgeModelError(f"a node of the encoder has field {number}, which is not understood")
     require(len(operators) == 1 and operators[0].isalnum(), "a node of the encoder must name one operator")
     return inputs, outputs
 
 
-def check_attribute(data: memoryview) -> None:
+def check_attribute(data: memoryview, operators: list[str]) -> None:
     """Refuse attributes that hold a graph, a type, or a tensor of another form."""
     for number, value, _ in fields(data):
         if number == TENSOR_ATTRIBUTE and isinstance(value, memoryview):
             check_tensor(value, "an encoder's constant")
         elif number not in PLAIN_ATTRIBUTES:
             raise EdgeModelError(
-                f"an attribute in the encoder has field {number}: control flow and graphs are refused"
+                f"operator {''.join(operators)[:80]!r} in the encoder has an attribute with field {number}: "
+                "control flow and graphs are refused"
             )
