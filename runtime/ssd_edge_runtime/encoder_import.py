@@ -31,9 +31,10 @@ def import_encoder(source: bytes | str | PathLike[str], name: str | None) -> Enc
     told = name or ("encoder" if isinstance(source, bytes) else Path(source).stem)
     try:
         original = read_model(source)
-        draft = normalize(at_opset(original), told)
-        samples, expected = run_original(original, draft.input_shape)
-        encoder = replace(draft, width=expected.shape[1])
+        model = at_opset(original)
+        samples, outputs = run_original(original, check_interface(model))
+        expected = outputs.reshape(len(samples), -1)
+        encoder = replace(normalize(model, told, outputs.ndim == 2), width=expected.shape[1])
         check_trial(encoder, samples, expected)
     except EdgeModelError as error:
         where = told if isinstance(source, bytes) else str(source)
@@ -86,26 +87,34 @@ def at_opset(model: Proto) -> Proto:
         ) from None
 
 
-def normalize(model: Proto, name: str) -> Encoder:
-    """The encoder of a model in operator set 18; its width is not known yet, and says 1."""
-    graph = model.graph
-    initial = {tensor.name: tensor for tensor in graph.initializer}
-    inputs = network_inputs(model)
+def check_interface(model: Proto) -> tuple[int, ...]:
+    """Shape of one sample of a model with one float32 input and one float32 output."""
+    inputs, outputs = network_inputs(model), model.graph.output
     require(len(inputs) == 1, f"it has {len(inputs)} inputs ({_names(inputs)}): an encoder has one")
-    require(len(graph.output) == 1, f"it has {len(graph.output)} outputs ({_names(graph.output)}): keep one")
-    shape = sample_shape(inputs[0])
-    require_float(graph.output[0])
-    nodes = needed_nodes(graph.node, graph.output[0].name)
-    own = is_normal(nodes, inputs[0].name, graph.output[0].name)
-    rename = kept_names(nodes) if own else new_names(nodes, inputs[0].name, graph.output[0].name)
+    require(len(outputs) == 1, f"it has {len(outputs)} outputs ({_names(outputs)}): keep one")
+    require_float(outputs[0])
+    made = any(outputs[0].name in node.output for node in model.graph.node)
+    require(made, f"no node makes its output {outputs[0].name}")
+    return sample_shape(inputs[0])
+
+
+def normalize(model: Proto, name: str, flat: bool) -> Encoder:
+    """The encoder of a model in operator set 18; its width is not known yet, and says 1.
+
+    ``flat``: its output is one vector per sample already. An encoder's own model gives the same encoder again.
+    """
+    graph, output = model.graph, model.graph.output[0].name
+    initial = {tensor.name: tensor for tensor in graph.initializer}
+    nodes = needed_nodes(graph.node, output)
+    rename = new_names(nodes, {network_inputs(model)[0].name: INPUT, **({output: OUTPUT} if flat else {})})
     used = {value for node in nodes for value in node.input}
     tensors = [plain_tensor(initial[each], rename[each]) for each in initial if each in used]
     parts = [plain_node(node, rename) for node in nodes]
-    if not own:
-        parts.append(_flatten(rename[graph.output[0].name]))
-    messages = [part.SerializeToString(deterministic=True) for part in parts]
-    arrays = [tensor.SerializeToString(deterministic=True) for tensor in tensors]
-    return Encoder(name, shape, 1, tuple(messages), tuple(arrays))
+    if not flat:
+        parts.append(onnx.helper.make_node("Flatten", [rename[output]], [OUTPUT], axis=1))
+    messages = tuple(part.SerializeToString(deterministic=True) for part in parts)
+    arrays = tuple(tensor.SerializeToString(deterministic=True) for tensor in tensors)
+    return Encoder(name, check_interface(model), 1, messages, arrays)
 
 
 def network_inputs(model: Proto) -> list[Proto]:
@@ -143,7 +152,6 @@ def needed_nodes(nodes: Any, output: str) -> list[Proto]:
         if wanted & set(node.output):
             wanted.update(node.input)
             needed.append(node)
-    require(bool(needed), f"no node makes its output {output}")
     return needed[::-1]
 
 
@@ -158,18 +166,17 @@ def kept_names(nodes: list[Proto]) -> dict[str, str]:
     return {value: value for node in nodes for value in (*node.input, *node.output)}
 
 
-def new_names(nodes: list[Proto], source: str, output: str) -> dict[str, str]:
-    """The name in the file of every value: its own with the prefix, told apart where that is taken."""
-    names, taken = {"": "", source: INPUT}, {OUTPUT}
+def new_names(nodes: list[Proto], names: dict[str, str]) -> dict[str, str]:
+    """The name in the file of every value, beside those given: its own with the prefix, told apart where taken."""
+    names, taken = {"": "", **names}, {OUTPUT}
     for node in nodes:
         for value in (*node.input, *node.output):
             if value not in names:
-                new = PREFIX + value[:200]
+                new = PREFIX + value.removeprefix(PREFIX)[:200]
                 while new in taken:
                     new += "_"
                 taken.add(new)
                 names[value] = new
-    require(output in names, f"no node makes its output {output}")
     return names
 
 
@@ -203,12 +210,8 @@ def plain_node(node: Proto, rename: dict[str, str]) -> Proto:
     return plain
 
 
-def _flatten(value: str) -> Proto:
-    return onnx.helper.make_node("Flatten", [value], [OUTPUT], axis=1)
-
-
 def run_original(model: Proto, shape: tuple[int, ...]) -> tuple[Float32, Float32]:
-    """Samples, and what the model as it was given makes of them, flat: float32 (N, width)."""
+    """Samples, and what the model as it was given makes of them, float32 (N, ...)."""
     import onnxruntime
 
     batch = network_inputs(model)[0].type.tensor_type.shape.dim[0].dim_value or SAMPLES
@@ -223,7 +226,7 @@ def run_original(model: Proto, shape: tuple[int, ...]) -> tuple[Float32, Float32
         raise EdgeModelError(f"ONNX Runtime does not run it: {first_line(error)}") from None
     good = outputs.ndim >= 2 and len(outputs) == batch and outputs.size > 0
     require(good, f"{batch} samples give {list(outputs.shape)}: its output must be [batch, ...]")
-    return samples, outputs.reshape(batch, -1)
+    return samples, outputs
 
 
 def check_trial(encoder: Encoder, samples: Float32, expected: Float32) -> None:

@@ -51,7 +51,7 @@ def test_round_trip(make_state: MakeState, case: dict[str, Any], learning_state:
     assert described == {
         "name": "tiny",
         "width": 20,
-        "nodes": 5,
+        "nodes": 4,
         "initializers": 2,
         "digest": loaded.encoder.digest,
         "bytes": loaded.encoder.nbytes,
@@ -67,7 +67,7 @@ def test_the_head_is_the_model_behind_it(make_state: MakeState) -> None:
 def test_the_digest_is_over_the_fields_as_they_stand_in_the_file(state: ModelState) -> None:
     assert state.encoder is not None
     model = onnx.load_from_string(model_format.to_bytes(state))
-    part = onnx.GraphProto(node=model.graph.node[:5], initializer=model.graph.initializer[:2])
+    part = onnx.GraphProto(node=model.graph.node[:4], initializer=model.graph.initializer[:2])
     digest = hashlib.sha256(part.SerializeToString(deterministic=True)).hexdigest()
     assert state.encoder.digest == digest == json.loads(model.metadata_props[1].value)["encoder"]["digest"]
 
@@ -142,7 +142,7 @@ EDITS: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda m: setattr(encoder_tensor(m), "name", "axis1"),
         "names begin with encoder., not 'axis1'",
     ),
-    "no output": (lambda m: node(m, 4).output.__setitem__(0, "encoder.y"), "does not make encoder.output"),
+    "no output": (lambda m: node(m, 3).output.__setitem__(0, "encoder.y"), "does not make encoder.output"),
     "external data": (external, "an encoder's initializer 'encoder.kernel' has field 13"),
     "strings": (lambda m: setattr(encoder_tensor(m), "data_type", 8), "'encoder.kernel' has element type 8"),
     "data missing": (lambda m: setattr(encoder_tensor(m), "raw_data", b""), "should hold 144 bytes, found 0"),
@@ -183,8 +183,8 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "left out": (lambda d: d.pop("encoder"), "hidden1 takes 20 inputs, gets 64"),
     "width": (lambda d: d["encoder"].update(width=21), "hidden1 takes 20 inputs, gets 21"),
     "no nodes": (lambda d: d["encoder"].update(nodes=0), "nodes must be an integer from 1 to"),
-    "a node less": (lambda d: d["encoder"].update(nodes=4), "does not make encoder.output"),
-    "a node more": (lambda d: d["encoder"].update(nodes=6), "names begin with encoder., not 'input.flat'"),
+    "a node less": (lambda d: d["encoder"].update(nodes=3), "does not make encoder.output"),
+    "a node more": (lambda d: d["encoder"].update(nodes=5), "names begin with encoder., not 'input.flat'"),
     "all nodes": (lambda d: d["encoder"].update(nodes=10_000), "uses|names begin with|field"),
     "an initializer less": (lambda d: d["encoder"].update(initializers=1), "uses 'encoder.projection' before"),
     "an initializer more": (lambda d: d["encoder"].update(initializers=3), "names begin with encoder."),
