@@ -28,16 +28,17 @@ def load_inputs(path: Path, model: EdgeModel) -> tuple[NDArray[np.float32], list
     shape = model.state.input_shape
     channels = shape[0] if len(shape) == 3 and shape[0] in (1, 3) else None
     x, sources = load_arrays(path, channels=channels)
-    if x.shape in (shape, (model.state.input_width,)):
+    width = model.state.sample_width
+    if x.shape in (shape, (width,)):
         return x.reshape(1, *shape), [str(path)]
-    check_shape(x, shape, model.state.input_width, str(path))
+    check_shape(x, shape, width, str(path))
     return x.reshape(-1, *shape), sources
 
 
 def load_labelled(data: str, model: EdgeModel, *, split: str, root: Path | None) -> Dataset:
     """A labelled data set whose samples fit the model."""
     dataset = load(data, split=split, root=root)  # type: ignore[arg-type]
-    check_shape(dataset.x, model.state.input_shape, model.state.input_width, data)
+    check_shape(dataset.x, model.state.input_shape, model.state.sample_width, data)
     return dataset
 
 

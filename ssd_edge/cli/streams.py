@@ -48,7 +48,7 @@ def read_samples(model: EdgeModel, stream: TextIO | None = None) -> Iterator[Sam
     A line is ``{"x": [...], "y": "label", "id": ...}`` or the bare array ``[...]``; empty lines are skipped. Only
     a line longer than 64 million characters ends the stream, by raising DataError.
     """
-    shape, width = model.state.input_shape, model.state.input_width
+    shape, width = model.state.input_shape, model.state.sample_width
     lines = sys.stdin if stream is None else stream
     number = 0
     while line := lines.readline(LONGEST_LINE):

@@ -63,6 +63,12 @@ def training_options(function: Any) -> Any:
     """The options of a run, shared with ``compare``; those not given are None."""
     choice = click.Choice
     options = [
+        click.option("--backbone", metavar="NAME|FILE",
+                     help="Frozen encoder in front: a model of torchvision (resnet18), or an ONNX file."),
+        click.option("--backbone-weights", type=click.Path(), metavar="FILE",
+                     help="Its state dict, .pt or .safetensors [downloaded by torchvision]."),
+        click.option("--backbone-size", type=int, metavar="PIXELS",
+                     help="Resize images to this square for it [what its weights expect]."),
         click.option("--readout", type=choice(["gradient", "analytic"]), help="Default: the method's own."),
         click.option("--hidden", callback=whole_numbers, help="Neurons per hidden layer: 1000 or 1000,500."),
         click.option("--k", callback=whole_numbers, help="Active neurons [10; analytic: a tenth of hidden]."),
@@ -138,8 +144,8 @@ def command(
         folder = out or default_folder(values)
         start = partial(train, **values, out=folder, force=force)
     try:
-        with training_bar() as report:
-            run = start(report=report if launched_rank() == 0 else None)
+        with training_bar() as report, training_bar("encoding, samples") as encoding:
+            run = start(report=report, encoding=encoding) if launched_rank() == 0 else start()
     except Interrupted:
         say(f"stopped; the run is kept: go on with ssd-edge train --resume -o {folder}")
         sys.exit(INTERRUPTED)
@@ -193,6 +199,8 @@ def training_bar(description: str = "training, steps") -> Iterator[Callable[[int
                 advance = stack.enter_context(progress(description, total))
             advance(done - before)
             before = done
+            if done >= total:
+                stack.close()
 
         yield report
 

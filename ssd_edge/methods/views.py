@@ -56,6 +56,7 @@ class Views(Method):
     is_network: ClassVar[bool] = True
     readout: ClassVar[ReadoutKind] = "analytic"
     learns_features: ClassVar[bool] = False
+    needs_images: ClassVar[bool] = True
     lr: ClassVar[float] = 0.5
     readout_init: ClassVar[float | None] = 0.0
     Options: ClassVar[type[ViewsOptions]] = ViewsOptions
