@@ -141,10 +141,9 @@ def _counter(report: Report | None, config: TrainConfig, train: Dataset, test: D
     """``advance(samples)`` that calls ``report`` with the sum so far and the samples of all tasks to train."""
     if report is None:
         return lambda samples: None
-    names = [name for task in task_classes(config, train)[: config.last_task] for name in task]
     counts = [dict(zip(part.classes, part.counts().tolist(), strict=True)) for part in (train, test)]
-    total = sum(count[name] for count in counts for name in names)
-    done = 0
+    names = [name for task in task_classes(config, train)[: config.last_task] for name in task]
+    total, done = sum(count[name] for count in counts for name in names), 0
 
     def advance(samples: int) -> None:
         nonlocal done
