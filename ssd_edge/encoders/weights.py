@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -17,6 +18,8 @@ from ssd_edge_runtime.errors import DataError
 
 WRAPPED = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts keep the state dict of a checkpoint."""
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""Names in the files that torchvision downloads for DenseNet: ``norm.1.weight``, now ``norm1.weight``."""
 SHOWN = 2
 
 
@@ -31,8 +34,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+            found: Any = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds, pickle's and zip's among them
         plain = "it holds more than tensors" if isinstance(error, pickle.UnpicklingError) else type(error).__name__
         raise DataError(f"{path}: not weights that can be read ({plain}); save model.state_dict()") from error
@@ -73,14 +77,16 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], dropped: tuple[
     ]
     if faults:
         raise DataError(f"{source}: {'; '.join(faults)}")
-    module.load_state_dict(given, strict=False)
+    with torch.no_grad():
+        for key, tensor in wanted.items():
+            tensor.copy_(given[key])
 
 
 def _used(tensors: Mapping[str, Tensor], dropped: tuple[str, ...]) -> dict[str, Tensor]:
     """Those that matter: not of the parts dropped, not the counters of batch normalization."""
     heads = tuple(f"{part}." for part in dropped)
     kept = [key for key in tensors if not key.startswith(heads) and not key.endswith("num_batches_tracked")]
-    return {key: tensors[key] for key in kept}
+    return {OLD_DENSENET.sub(r"\1\2", key): tensors[key] for key in kept}
 
 
 def _shapes(key: str, given: Tensor, wanted: Tensor) -> str:
