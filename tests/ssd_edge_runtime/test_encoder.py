@@ -144,6 +144,12 @@ def to_infinity(model: Any) -> None:
     model.graph.node[1].CopyFrom(helper.make_node("Log", ["c"], ["output"]))
 
 
+def unguarded_norm(model: Any) -> None:
+    model.graph.node[1].CopyFrom(helper.make_node("Div", ["c", "length"], ["output"]))
+    model.graph.node.insert(1, helper.make_node("ReduceL2", ["c", "axes"], ["length"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 2, 3]), "axes"))
+
+
 def bfloat16(model: Any) -> None:
     constant = TensorProto(dims=[1], data_type=TensorProto.BFLOAT16, name="b", raw_data=b"\0\0")
     model.graph.initializer.append(constant)
@@ -178,6 +184,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "no operator set": (lambda m: m.ClearField("opset_import"), "does not say which version"),
     "batch size inside": (batch_inside, "its batch size must be free"),
     "over the batch": (over_the_batch, "a sample's answer depends on the others in its batch"),
+    "zeros": (unguarded_norm, "its output for a sample of zeros holds NaN or infinity"),
     "infinity": (to_infinity, "holds NaN or infinity"),
     "an operator that is none": (
         lambda m: setattr(m.graph.node[1], "op_type", "Nope"),
