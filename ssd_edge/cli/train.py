@@ -51,11 +51,13 @@ def _scalar(text: str) -> Any:
     return text
 
 
-def _order(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+def class_order(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """``label``, a seed or names, as ``as_order`` reads them."""
     return None if text is None else as_order(text)
 
 
-def _names(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+def class_names(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """``"a,b"`` as a tuple of names."""
     return None if text is None else as_names(text)
 
 
@@ -77,8 +79,8 @@ def training_options(function: Any) -> Any:
         click.option("--base-tasks", type=int, help="Analytic: tasks W learns on before it is frozen."),
         click.option("--tasks", type=int, help="Tasks the classes are split into [5]."),
         click.option("--until-task", type=int, help="Stop after this task."),
-        click.option("--classes", callback=_names, help="Only these classes, by name or index."),
-        click.option("--class-order", callback=_order, help="label, a seed, or all names in order [label]."),
+        click.option("--classes", callback=class_names, help="Only these classes, by name or index."),
+        click.option("--class-order", callback=class_order, help="label, a seed, or all names in order [label]."),
         click.option("--hold-out", type=float, help="Share of the training part kept for choosing options [0]."),
         click.option("--epochs", type=int, help="Passes over each task [10]."),
         click.option("--batch-size", type=int, help="Samples per step [128]."),
