@@ -79,12 +79,30 @@ def at_opset(model: Proto) -> Proto:
     plain.CopyFrom(model)
     del plain.opset_import[:]
     plain.opset_import.add(domain="", version=version)
+    later = [("", node.op_type) for node in plain.graph.node if not known_at_opset(node)]
+    if later:
+        plain = inliner.inline_selected_functions(plain, later, inline_schema_functions=True)
     try:
         return onnx.version_converter.convert_version(plain, OPSET)
     except Exception as error:  # C++ exceptions of several types
-        raise EdgeModelError(
-            f"operator set {version} cannot be converted to {OPSET}, export it with {OPSET}: {first_line(error)}"
-        ) from None
+        newer = [node.op_type for node in plain.graph.node if not known_at_opset(node)]
+        if newer or version < OPSET or version > onnx.defs.onnx_opset_version():
+            reason = f"it uses {newer[0]}" if newer else first_line(error)
+            raise EdgeModelError(
+                f"operator set {version} cannot be converted to {OPSET}, export it with {OPSET}: {reason}"
+            ) from None
+    # Most operators of later sets only take more types; the trial holds the answers to the original's.
+    plain.opset_import[0].version = OPSET
+    return plain
+
+
+def known_at_opset(node: Proto) -> bool:
+    """Whether operator set 18 has the operator with all of its attributes."""
+    try:
+        schema = onnx.defs.get_schema(node.op_type, OPSET, "")
+    except onnx.defs.SchemaError:
+        return False
+    return all(attribute.name in schema.attributes for attribute in node.attribute)
 
 
 def check_interface(model: Proto) -> tuple[int, ...]:
