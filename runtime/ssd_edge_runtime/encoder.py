@@ -80,6 +80,11 @@ class Encoder:
         return sum(map(len, self.nodes)) + sum(map(len, self.tensors))
 
     @property
+    def block(self) -> int:
+        """Samples to run together."""
+        return max(1, min(MAX_BLOCK, BLOCK_VALUES // prod(self.input_shape)))
+
+    @property
     def shape(self) -> EncoderShape:
         """What the manifest says of it."""
         return EncoderShape(self.name, self.width, len(self.nodes), len(self.tensors), self.digest)
@@ -126,7 +131,7 @@ class EncoderSession:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         self._encoder = encoder
-        self._block = max(1, min(MAX_BLOCK, BLOCK_VALUES // prod(encoder.input_shape)))
+        self._block = encoder.block
         try:
             self._session = onnxruntime.InferenceSession(
                 encoder.to_onnx(), options, providers=["CPUExecutionProvider"]

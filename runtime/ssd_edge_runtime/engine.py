@@ -85,10 +85,20 @@ class OnnxEngine:
         except Exception as error:  # whatever ONNX Runtime raises about an encoder
             raise EdgeModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from error
         self._input_shape = state.input_shape
+        self._block = None if state.encoder is None else state.encoder.block
 
     def logits(self, x: Float32) -> Float32:
         """Contiguous float32 (N, values of a sample) -> float32 (N, classes)."""
-        logits: Float32 = self._session.run(["logits"], {"input": x.reshape(-1, *self._input_shape)})[0]
+        samples = x.reshape(-1, *self._input_shape)
+        size = self._block or len(samples)
+        parts = [self._run(samples[start : start + size]) for start in range(0, len(samples), size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run(self, samples: Float32) -> Float32:
+        try:
+            logits: Float32 = self._session.run(["logits"], {"input": samples})[0]
+        except Exception as error:  # the same, when it runs
+            raise EdgeModelError(f"ONNX Runtime fails on the model: {first_line(error)}") from error
         return logits
 
 

@@ -106,6 +106,14 @@ def test_learning_that_was_cut_off_goes_on(place: Path, monkeypatch: pytest.Monk
     np.testing.assert_allclose(resumed, expected, atol=1e-4)
 
 
+def test_colored_files_for_a_gray_model(place: Path) -> None:
+    for path in Path("test").rglob("*.png"):
+        Image.open(path).convert("RGB").save(path.with_suffix(".bmp"))
+        path.unlink()
+    assert ask("eval", "model.onnx", "test")["per_class"]["car"] >= 0.9
+    assert len(ask("infer", "model.onnx", "test")) == 40
+
+
 def test_a_stream_of_images(place: Path) -> None:
     x = images(5, 2)[0]
     lines = [{"x": x[0].tolist(), "id": "a"}, {"x": x[1].ravel().tolist()}, {"x": [0.0] * 32}]

@@ -131,7 +131,7 @@ def test_models_merge_behind_one_encoder_only() -> None:
 
 def test_engines() -> None:
     model, bare = pair("analytic", engine="onnxruntime")
-    x, _ = images(5, 20)
+    x, _ = images(5, 600)
     np.testing.assert_allclose(model.logits(x), bare.logits(embed(x)), rtol=1e-4, atol=1e-4)
     dense = behind(tiny_encoder(), gradient_state(density=1.0))
     assert (choose(dense, 64, 10**6), choose(dense.head, 64, 10**6)) == ("csr", "onnxruntime")
