@@ -25,7 +25,7 @@ Example:
 @click.option("--classes", callback=class_names, help="Only these classes, by name or index.")
 @click.option("--class-order", callback=class_order, help="label, a seed, or all names in order [label].")
 @click.option("--width", type=int, help="Values in an embedding, a multiple of 16 [768].")
-@click.option("--epochs", type=int, help="Passes over the samples [6].")
+@click.option("--epochs", type=int, help="Passes over the samples [1200 steps, at least 6 passes].")
 @click.option("--batch-size", type=int, help="Samples per step [128].")
 @click.option("--lr", type=float, help="Largest step size [0.002].")
 @click.option("--shift", type=float, help="Samples are moved by up to this share of their sides [0.1].")

@@ -20,6 +20,8 @@ from ssd_edge.encoders.to_onnx import encoder_of
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.options import require
 
+STEPS, FEWEST = 1200, 6
+
 
 @dataclass(frozen=True)
 class BackboneOptions:
@@ -27,8 +29,8 @@ class BackboneOptions:
 
     width: int = 768
     """Values in an embedding."""
-    epochs: int = 6
-    """Passes over the base classes."""
+    epochs: int | None = None
+    """Passes over the base classes; None: as many as make STEPS steps, at least FEWEST."""
     batch_size: int = 128
     """Samples per step."""
     lr: float = 2e-3
@@ -45,10 +47,18 @@ class BackboneOptions:
     def __post_init__(self) -> None:
         for name in ("width", "epochs", "batch_size"):
             value = getattr(self, name)
-            require(value >= 1, f"{name.replace('_', '-')} must be at least 1, got {value}")
+            require(value is None or value >= 1, f"{name.replace('_', '-')} must be at least 1, got {value}")
         require(self.lr > 0.0, f"lr must be positive, got {self.lr}")
         require(0.0 <= self.shift <= 0.5, f"shift must be between 0 and 0.5, got {self.shift}")
         require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+
+    def passes(self, samples: int) -> int:
+        """Epochs over so many samples."""
+        return self.epochs or max(FEWEST, -(-STEPS // self.batches(samples)))
+
+    def batches(self, samples: int) -> int:
+        """Steps of an epoch; samples that do not fill the last one are left to the next epoch's draw."""
+        return max(1, samples // self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -106,8 +116,8 @@ def _fit(
     network, top = both
     images = torch.from_numpy(data.x).reshape(-1, *as_images(data.input_shape))
     labels, device = torch.from_numpy(data.y), next(top.parameters()).device
-    batches = max(1, len(data) // options.batch_size)
-    steps = options.epochs * batches
+    batches = options.batches(len(data))
+    steps = options.passes(len(data)) * batches
     optimizer = torch.optim.AdamW(both.parameters(), lr=options.lr, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps + 1)
     right = 0.0

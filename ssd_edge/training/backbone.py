@@ -66,7 +66,7 @@ def train_backbone(
         "out": None if place is None else str(place),
         "classes": names,
         "samples": len(rest),
-        "epochs": chosen.epochs,
+        "epochs": chosen.passes(len(rest)),
         "input_shape": list(trained.encoder.input_shape),
         "width": trained.encoder.width,
         "bytes": len(trained.encoder.to_onnx()),
