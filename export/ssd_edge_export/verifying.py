@@ -206,7 +206,8 @@ def onnxruntime_logits(data: bytes, state: ModelState, x: Float32) -> Float32:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    # Its fallback would try the same again, after printing to standard output.
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     blocks = np.array_split(x.reshape(-1, *state.input_shape), BLOCKS)
     logits: Float32 = np.concatenate([session.run(["logits"], {"input": block})[0] for block in blocks])
     return logits

@@ -14,7 +14,8 @@ from os import PathLike
 import numpy as np
 
 from ssd_edge_runtime.csr import Float32
-from ssd_edge_runtime.errors import EdgeModelError, first_line
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.session import open_session, run_session
 from ssd_edge_runtime.structure import ENCODER_OUTPUT, EncoderShape
 
 PREFIX = "encoder."
@@ -120,24 +121,15 @@ class EncoderSession:
 
     def __init__(self, encoder: Encoder, threads: int = 1) -> None:
         """Raise :class:`EdgeModelError` without onnxruntime, or where it does not take the encoder."""
+        self._encoder = encoder
         try:
-            import onnxruntime
+            self._session = open_session(encoder.to_onnx(), threads)
         except ImportError as error:
             raise EdgeModelError(
                 f"this model has an encoder ({encoder.name}), which needs onnxruntime: pip install onnxruntime"
             ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        self._encoder = encoder
-        self._block = encoder.block
-        try:
-            self._session = onnxruntime.InferenceSession(
-                encoder.to_onnx(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # whatever ONNX Runtime raises about a foreign graph
-            raise EdgeModelError(f"encoder {encoder.name}: {first_line(error)}") from error
+        except EdgeModelError as error:
+            raise EdgeModelError(f"encoder {encoder.name}: {error}") from error
 
     def embed(self, x: Float32) -> Float32:
         """Embeddings float32 (N, width) of samples float32 (N, *input_shape) or (N, their number of values).
@@ -145,16 +137,17 @@ class EncoderSession:
         Raises :class:`EdgeModelError` where an embedding is not finite, or of another shape than was told.
         """
         samples = np.ascontiguousarray(x, np.float32).reshape(-1, *self._encoder.input_shape)
-        if len(samples) <= self._block:
+        size = self._encoder.block
+        if len(samples) <= size:
             return self._embed(samples, 0)
-        starts = range(0, len(samples), self._block)
-        return np.concatenate([self._embed(samples[start : start + self._block], start) for start in starts])
+        starts = range(0, len(samples), size)
+        return np.concatenate([self._embed(samples[start : start + size], start) for start in starts])
 
     def _embed(self, samples: Float32, start: int) -> Float32:
         try:
-            embeddings: Float32 = self._session.run([OUTPUT], {INPUT: samples})[0]
-        except Exception as error:  # the same, when it runs
-            raise EdgeModelError(f"encoder {self._encoder.name}: {first_line(error)}") from error
+            embeddings: Float32 = run_session(self._session, OUTPUT, samples)
+        except EdgeModelError as error:
+            raise EdgeModelError(f"encoder {self._encoder.name}: {error}") from error
         wanted = (len(samples), self._encoder.width)
         if embeddings.dtype != np.float32 or embeddings.shape != wanted:
             raise EdgeModelError(

@@ -16,6 +16,7 @@ from ssd_edge_runtime.encoder import INPUT, OUTPUT, PREFIX, Encoder, EncoderSess
 from ssd_edge_runtime.encoder_parts import ELEMENT_TYPES
 from ssd_edge_runtime.errors import EdgeModelError, first_line
 from ssd_edge_runtime.graph import OPSET
+from ssd_edge_runtime.session import open_session
 from ssd_edge_runtime.validation import require
 
 Proto = Any
@@ -36,9 +37,12 @@ def import_encoder(source: bytes | str | PathLike[str], name: str | None) -> Enc
         expected = outputs.reshape(len(samples), -1)
         encoder = replace(normalize(model, told, outputs.ndim == 2), width=expected.shape[1])
         check_trial(encoder, samples, expected)
-    except EdgeModelError as error:
+    except OSError:
+        raise
+    except Exception as error:  # protobuf hands on what a broken file holds, names that are no text included
         where = told if isinstance(source, bytes) else str(source)
-        raise EdgeModelError(f"{where}: {error}") from None
+        what = "" if isinstance(error, EdgeModelError) else "not a sound ONNX model: "
+        raise EdgeModelError(f"{where}: {what}{first_line(error)}") from error
     return encoder
 
 
@@ -79,21 +83,30 @@ def at_opset(model: Proto) -> Proto:
     plain.CopyFrom(model)
     del plain.opset_import[:]
     plain.opset_import.add(domain="", version=version)
-    later = [("", node.op_type) for node in plain.graph.node if not known_at_opset(node)]
-    if later:
-        plain = inliner.inline_selected_functions(plain, later, inline_schema_functions=True)
     try:
+        plain = spelled_out(plain)
         return onnx.version_converter.convert_version(plain, OPSET)
     except Exception as error:  # C++ exceptions of several types
-        newer = [node.op_type for node in plain.graph.node if not known_at_opset(node)]
-        if newer or version < OPSET or version > onnx.defs.onnx_opset_version():
-            reason = f"it uses {newer[0]}" if newer else first_line(error)
+        later = later_operators(plain)
+        if later or version < OPSET or version > onnx.defs.onnx_opset_version():
+            reason = f"it uses {later[0]}" if later else first_line(error)
             raise EdgeModelError(
                 f"operator set {version} cannot be converted to {OPSET}, export it with {OPSET}: {reason}"
             ) from None
     # Most operators of later sets only take more types; the trial holds the answers to the original's.
     plain.opset_import[0].version = OPSET
     return plain
+
+
+def spelled_out(model: Proto) -> Proto:
+    """The model with operators that set 18 does not have replaced by ONNX's own definition, where there is one."""
+    later = [("", operator) for operator in later_operators(model)]
+    return inliner.inline_selected_functions(model, later, inline_schema_functions=True) if later else model
+
+
+def later_operators(model: Proto) -> list[str]:
+    """Operators of the model that are not of set 18."""
+    return [node.op_type for node in model.graph.node if not known_at_opset(node)]
 
 
 def known_at_opset(node: Proto) -> bool:
@@ -173,17 +186,6 @@ def needed_nodes(nodes: Any, output: str) -> list[Proto]:
     return needed[::-1]
 
 
-def is_normal(nodes: list[Proto], source: str, output: str) -> bool:
-    """Whether this is what ``Encoder.to_onnx`` wrote: then it is taken as it is, and its digest stays."""
-    values = {value for node in nodes for value in (*node.input, *node.output) if value}
-    return source == INPUT and output == OUTPUT and all(v.startswith(PREFIX) for v in values - {INPUT})
-
-
-def kept_names(nodes: list[Proto]) -> dict[str, str]:
-    """Every value under its own name."""
-    return {value: value for node in nodes for value in (*node.input, *node.output)}
-
-
 def new_names(nodes: list[Proto], names: dict[str, str]) -> dict[str, str]:
     """The name in the file of every value, beside those given: its own with the prefix, told apart where taken."""
     names, taken = {"": "", **names}, {OUTPUT}
@@ -230,16 +232,13 @@ def plain_node(node: Proto, rename: dict[str, str]) -> Proto:
 
 def run_original(model: Proto, shape: tuple[int, ...]) -> tuple[Float32, Float32]:
     """Samples, and what the model as it was given makes of them, float32 (N, ...)."""
-    import onnxruntime
-
     batch = network_inputs(model)[0].type.tensor_type.shape.dim[0].dim_value or SAMPLES
     samples = np.random.default_rng(0).random((batch, *shape), np.float32)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     try:
-        data = model.SerializeToString()
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = open_session(model.SerializeToString(), threads=1)
         outputs = session.run(None, {session.get_inputs()[0].name: samples})[0]
+    except ImportError:
+        raise EdgeModelError("trying an encoder needs onnxruntime: pip install onnxruntime") from None
     except Exception as error:  # whatever ONNX Runtime or protobuf raise about a foreign graph
         raise EdgeModelError(f"ONNX Runtime does not run it: {first_line(error)}") from None
     good = outputs.ndim >= 2 and len(outputs) == batch and outputs.size > 0
@@ -249,7 +248,10 @@ def run_original(model: Proto, shape: tuple[int, ...]) -> tuple[Float32, Float32
 
 def check_trial(encoder: Encoder, samples: Float32, expected: Float32) -> None:
     """Refuse an encoder that does not give what the original gave, or whose samples depend on each other."""
-    onnx.checker.check_model(encoder.to_onnx(), full_check=True)
+    try:
+        onnx.checker.check_model(encoder.to_onnx(), full_check=True)
+    except Exception as error:  # the checker's own, and what shape inference raises
+        raise EdgeModelError(f"onnx refuses it: {first_line(error)}") from None
     session = EncoderSession(encoder)
     require(bool(np.isfinite(expected).all()), "its output for samples between 0 and 1 holds NaN or infinity")
     try:

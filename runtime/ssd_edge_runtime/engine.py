@@ -8,8 +8,9 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from ssd_edge_runtime.csr import Float32
-from ssd_edge_runtime.errors import EdgeModelError, first_line
+from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.forward import block_size, forward, preprocess
+from ssd_edge_runtime.session import open_session, run_session
 from ssd_edge_runtime.state import ModelState
 
 EngineName = Literal["auto", "csr", "onnxruntime"]
@@ -66,24 +67,19 @@ class OnnxEngine:
     name = "onnxruntime"
 
     def __init__(self, state: ModelState, threads: int = 1) -> None:
+        from ssd_edge_runtime import format as model_format
+
+        if find_spec("onnxruntime") is not None:
+            check_unfolding(state)
+        data = model_format.to_bytes(state, learning_state=False)
         try:
-            import onnxruntime
+            self._session = open_session(data, threads)
         except ImportError as error:
             raise EdgeModelError(
                 "onnxruntime is not installed here: pip install onnxruntime, or use engine='csr'"
             ) from error
-        from ssd_edge_runtime import format as model_format
-
-        check_unfolding(state)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        data = model_format.to_bytes(state, learning_state=False)
-        try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # whatever ONNX Runtime raises about an encoder
-            raise EdgeModelError(f"ONNX Runtime refuses the model: {first_line(error)}") from error
+        except EdgeModelError as error:
+            raise EdgeModelError(f"ONNX Runtime refuses the model: {error}") from error
         self._input_shape = state.input_shape
         self._block = None if state.encoder is None else state.encoder.block
 
@@ -96,9 +92,9 @@ class OnnxEngine:
 
     def _run(self, samples: Float32) -> Float32:
         try:
-            logits: Float32 = self._session.run(["logits"], {"input": samples})[0]
-        except Exception as error:  # the same, when it runs
-            raise EdgeModelError(f"ONNX Runtime fails on the model: {first_line(error)}") from error
+            logits: Float32 = run_session(self._session, "logits", samples)
+        except EdgeModelError as error:
+            raise EdgeModelError(f"ONNX Runtime fails on the model: {error}") from error
         return logits
 
 

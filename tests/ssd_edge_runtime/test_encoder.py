@@ -236,6 +236,14 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         Encoder.from_onnx(tmp_path / "missing.onnx")
 
 
+def test_names_that_are_no_text_are_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    data = encoder_model().SerializeToString()
+    for name in (b"kernel", b"Relu", b"image"):
+        with pytest.raises(EdgeModelError, match="^tiny: "):
+            Encoder.from_onnx(data.replace(name, b"\xff\xfe" + name[2:]), "tiny")
+    assert capfd.readouterr().out == ""
+
+
 def test_a_sample_that_overflows_is_named() -> None:
     model = encoder_model()
     model.graph.node[1].CopyFrom(helper.make_node("Exp", ["c"], ["output"]))
