@@ -239,7 +239,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_names_that_are_no_text_are_refused(capfd: pytest.CaptureFixture[str]) -> None:
     data = encoder_model().SerializeToString()
     for name in (b"kernel", b"Relu", b"image"):
-        with pytest.raises(EdgeModelError, match="^tiny: "):
+        with pytest.raises(EdgeModelError, match=r"^tiny: "):
             Encoder.from_onnx(data.replace(name, b"\xff\xfe" + name[2:]), "tiny")
     assert capfd.readouterr().out == ""
 
