@@ -14,6 +14,7 @@ from ssd_edge.cli.arguments import (
     loading_options,
     model_argument,
     split_option,
+    threads_option,
     writing_options,
 )
 from ssd_edge.cli.learning import LearnPlan, learn_dataset, note_rare
@@ -65,6 +66,7 @@ Example:
 @click.option("--max-drop", type=click.FloatRange(0, 1), default=0.0, help="Accuracy on --guard that may be lost.")
 @split_option("train")
 @data_root_option
+@threads_option
 @writing_options
 @loading_options
 @common_options
@@ -76,6 +78,7 @@ def command(
     output: Path | None,
     keep: int,
     lock_timeout: float,
+    threads: int,
     verify: bool,
     checkpoint_seconds: float | None,
     resume: bool,
@@ -105,7 +108,7 @@ def command(
     how = Resuming(resume, discard, chosen.checkpoint_every, checkpoint_seconds)
     with (
         warnings.catch_warnings(action="ignore", category=FewSamplesWarning),
-        changing(model, output, keep, lock_timeout, verify=verify, learning=True) as change,
+        changing(model, output, keep, lock_timeout, verify=verify, learning=True, threads=threads) as change,
     ):
         if data == "-":
             learn_stream(change, chosen, how)

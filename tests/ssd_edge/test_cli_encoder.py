@@ -18,6 +18,7 @@ from ssd_edge.data import Dataset
 from ssd_edge.training import Run, train
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime import format as model_format
+from ssd_edge_runtime.session import open_session
 
 NAMES = ("bird", "car", "door", "egg")
 TRAINED = {"method": "random", "readout": "analytic", "hidden": (60,), "k": (12,), "device": "cpu", "tasks": 1}
@@ -104,6 +105,23 @@ def test_learning_that_was_cut_off_goes_on(place: Path, monkeypatch: pytest.Monk
     x = images(6, 12, classes=4)[0]
     resumed, expected = (EdgeModel.load(path).logits(x) for path in ("model.onnx", "copy.onnx"))
     np.testing.assert_allclose(resumed, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "command", ["learn model.onnx new", "forget model.onnx --data new", "eval model.onnx test"]
+)
+def test_threads_are_for_the_encoder(place: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if command.startswith("forget"):
+        ask("learn", "model.onnx", "new")
+    threads = []
+
+    def opened(data: bytes, count: int) -> Any:
+        threads.append(count)
+        return open_session(data, count)
+
+    monkeypatch.setattr("ssd_edge_runtime.encoder.open_session", opened)
+    ask(*command.split(), "--threads", 2)
+    assert threads == [2]
 
 
 def test_colored_files_for_a_gray_model(place: Path) -> None:
