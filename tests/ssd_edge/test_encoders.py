@@ -11,12 +11,15 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from ssd_edge.data import Dataset
+from ssd_edge import train
+from ssd_edge.data import Dataset, load
 from ssd_edge.encoders import Embeddings, make_encoder
 from ssd_edge.encoders.backbone import torchvision_backbone
 from ssd_edge.encoders.preprocess import Preprocess, Preset
 from ssd_edge.encoders.to_onnx import encoder_of, onnx_of
 from ssd_edge.encoders.weights import load_weights
+from ssd_edge_export import export_model
+from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
 
@@ -198,6 +201,26 @@ def test_options_of_models_do_not_go_with_files(own: Path) -> None:
 def samples(count: int = 40) -> Dataset:
     rng = np.random.default_rng(0)
     return Dataset(rng.random((count, 1, 8, 8), np.float32), np.arange(count) % 4, ("a", "b", "c", "d"))
+
+
+@pytest.mark.slow
+def test_resnet_from_training_to_one_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "resnet18.pth")
+    options = {"backbone": "resnet18", "backbone_weights": str(tmp_path / "resnet18.pth"), "backbone_size": 64}
+    run = train(
+        "digits", method="random", until_task=1, hidden=(100,), out=tmp_path / "run", device="cpu", **options
+    )
+    assert run.encoder is not None and run.encoder.width == 512
+    model = EdgeModel.load(export_model(run, tmp_path / "model.onnx", values="float32"))
+    raw, body = load("digits", split="test").select(["0", "1"]), models.resnet18(weights=None)
+    body.load_state_dict(torch.load(tmp_path / "resnet18.pth", weights_only=True))
+    body.fc = torch.nn.Identity()
+    preset = Preset(64, 64, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    with torch.no_grad():
+        x = Preprocess((1, 8, 8), preset, "resnet18")(torch.from_numpy(raw.x))
+        expected = run.network(body.eval()(x)).numpy()
+    np.testing.assert_allclose(model.logits(raw.x), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 class TestEmbeddings:
