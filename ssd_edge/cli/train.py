@@ -151,6 +151,9 @@ def command(
     except Interrupted:
         say(f"stopped; the run is kept: go on with ssd-edge train --resume -o {folder}")
         sys.exit(INTERRUPTED)
+    except KeyboardInterrupt:
+        say("stopped before training began; embeddings made so far are kept: give the same command again")
+        sys.exit(INTERRUPTED)
     if launched_rank():
         return
     if as_json:

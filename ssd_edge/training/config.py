@@ -221,4 +221,6 @@ def _flag(name: str) -> str:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     return tuple(value) if isinstance(value, list) else value

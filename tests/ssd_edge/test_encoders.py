@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -21,7 +22,7 @@ from ssd_edge.encoders.weights import load_weights
 from ssd_edge_export import export_model
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
-from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
+from ssd_edge_runtime.errors import DataError, EdgeModelError, MissingExtraError, OptionError
 
 NAME = "mnasnet0_5"
 
@@ -164,6 +165,12 @@ def test_download_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_backbones_that_cannot_be(name: str, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         make_encoder(name, shape)
+
+
+def test_names_need_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(MissingExtraError, match=r"a backbone by name needs the \[train\] extra: pip install"):
+        make_encoder(NAME, (3, 8, 8))
 
 
 def test_size_that_the_model_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:

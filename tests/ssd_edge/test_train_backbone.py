@@ -15,12 +15,12 @@ from encoders import encoder_model, images
 
 from ssd_edge import compare, resume, train
 from ssd_edge.data import Dataset, load
-from ssd_edge.encoders import CACHE
+from ssd_edge.encoders import CACHE, Embeddings
 from ssd_edge.training import Run, TrainConfig
 from ssd_edge.training.evaluate import accuracies
 from ssd_edge.training.sequence import Part
 from ssd_edge_export import prune
-from ssd_edge_runtime.encoder import EncoderSession
+from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import DataError, OptionError
 
 QUICK = {"hidden": (40,), "epochs": 1, "device": "cpu"}
@@ -110,6 +110,33 @@ def test_without_a_folder(place: Path) -> None:
     run = train(data, backbone="own.onnx", method="random", tasks=1, **QUICK)
     assert run.training_data().input_shape == (24,) and run.metrics["average_accuracy"] > 0.9
     assert [path.name for path in place.iterdir()] == ["own.onnx"]
+
+
+def test_a_path_and_embeddings_of_ones_own(place: Path) -> None:
+    x, y = images(0, 60)
+    data = Dataset(x, y, ("a", "b", "c"))
+    own = Embeddings(Encoder.from_onnx("own.onnx"))
+    options = {"method": "random", "tasks": 1, **QUICK}
+    first = train(data, backbone=Path("own.onnx"), **options)
+    assert first.config.backbone == "own.onnx"
+    second = train(data, backbone="own.onnx", embeddings=own, **options)
+    assert second.embeddings is own and second.metrics["accuracy_matrix"] == first.metrics["accuracy_matrix"]
+    with pytest.raises(OptionError, match="embeddings go with a backbone: give its name, too"):
+        train(data, embeddings=own, **options)
+
+
+def test_stopped_while_encoding(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self: EncoderSession, x: np.ndarray) -> np.ndarray:
+        if len(x) > 100:
+            raise KeyboardInterrupt
+        return embed(self, x)
+
+    embed = EncoderSession.embed
+    monkeypatch.setattr(EncoderSession, "embed", stop)
+    result = call("train", "digits", "--backbone", "own.onnx", "--tasks", 1, "-o", "run")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.startswith("stopped before training began; embeddings made so far are kept")
+    assert not Path("run").exists()
 
 
 def test_another_encoder_in_the_folder(place: Path) -> None:
