@@ -19,6 +19,7 @@ CACHE = "embeddings.cache"
 BLOCK = 1024
 """Samples between two reports."""
 Advance = Callable[[int], None]
+Report = Callable[[int, int], None]
 
 
 class Embeddings:
@@ -90,6 +91,19 @@ class Embeddings:
             temporary.replace(self.folder / f"{key}.npy")
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def counting(report: Report | None, total: int) -> Advance:
+    """``advance(samples)`` that calls ``report`` with the sum so far and ``total``."""
+    done = 0
+
+    def advance(samples: int) -> None:
+        nonlocal done
+        done += samples
+        if report is not None:
+            report(done, total)
+
+    return advance
 
 
 def digest_of(x: Float32) -> str:

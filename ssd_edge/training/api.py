@@ -15,7 +15,7 @@ import torch
 
 from ssd_edge.data import Dataset
 from ssd_edge.encoders import CACHE, Embeddings, make_encoder
-from ssd_edge.encoders.embeddings import Advance
+from ssd_edge.encoders.embeddings import Advance, counting
 from ssd_edge.encoders.folder import load_embeddings, save_encoder
 from ssd_edge.training.checkpoint import load_checkpoint, save_checkpoint
 from ssd_edge.training.config import DeviceChoice, TrainConfig
@@ -64,8 +64,8 @@ def train(
     require(embeddings is None or config.backbone is not None, "embeddings go with a backbone: give its name, too")
     with join_processes(pick_device(config.device).type == "cuda") as parallel:
         folder = Path(out) if out is not None and parallel.is_main else None
-        if folder is not None and folder.exists() and not force:
-            raise DataError(f"{folder}: exists already; go on with --resume or replace it with --force")
+        if folder is not None:
+            _check_place(folder, force)
         with parallel.main_first():
             given = embeddings or partial(_embeddings, config, None if out is None else Path(out), parallel)
             trainer = make_trainer(config, memory, parallel, given, encoding)
@@ -140,19 +140,10 @@ def _embeddings(
 
 
 def _counter(report: Report | None, config: TrainConfig, train: Dataset, test: Dataset) -> Advance:
-    """``advance(samples)`` that calls ``report`` with the sum so far and the samples of all tasks to train."""
-    if report is None:
-        return lambda samples: None
+    """``advance(samples)`` that tells ``report`` how many samples of all tasks to train are done."""
     counts = [dict(zip(part.classes, part.counts().tolist(), strict=True)) for part in (train, test)]
     names = [name for task in task_classes(config, train)[: config.last_task] for name in task]
-    total, done = sum(count[name] for count in counts for name in names), 0
-
-    def advance(samples: int) -> None:
-        nonlocal done
-        done += samples
-        report(done, total)
-
-    return advance
+    return counting(report, sum(count.get(name, 0) for count in counts for name in names))
 
 
 def pick_device(choice: DeviceChoice) -> torch.device:
@@ -164,14 +155,19 @@ def pick_device(choice: DeviceChoice) -> torch.device:
 
 def begin_folder(folder: Path, config: TrainConfig, embeddings: Embeddings | None = None) -> None:
     """A run folder with its configuration and encoder alone; what an earlier run left in it goes."""
-    if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not a run folder, and not empty: it is not replaced")
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     if embeddings is not None:
         save_encoder(folder, embeddings.encoder)
     config.save(folder / CONFIG)
+
+
+def _check_place(folder: Path, force: bool) -> None:
+    if folder.exists() and not force:
+        raise DataError(f"{folder}: exists already; go on with --resume or replace it with --force")
+    if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
+        raise DataError(f"{folder}: not a run folder, and not empty: it is not replaced")
 
 
 def _in_memory(data: str | Path | Dataset, test: Dataset | None) -> tuple[Dataset, Dataset] | None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.data import Dataset
 from ssd_edge.encoders import CACHE, Embeddings, make_encoder
+from ssd_edge.encoders.embeddings import Report, counting
 from ssd_edge.encoders.folder import write_encoder
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.run import load_data, task_classes
 from ssd_edge_runtime.encoder import Encoder
 
 ENCODERS = "encoders"
-Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Fronts:
     def encode(self, configs: Iterable[TrainConfig], report: Report | None = None) -> None:
         """Compute ahead all embeddings that runs with ``configs`` will ask for, each once."""
         for front, parts in self._parts(configs).values():
-            embeddings, advance = front.open(), counter(report, parts)
+            embeddings, advance = front.open(), counting(report, sum(map(len, parts)))
             for part in parts:
                 embeddings.of(part, advance)
 
@@ -78,16 +78,3 @@ def needed(config: TrainConfig, train: Dataset, test: Dataset) -> list[Dataset]:
     """The samples of the tasks to train, of both parts."""
     names = [name for task in task_classes(config, train)[: config.last_task] for name in task]
     return [part.select(names) for part in (train, test)]
-
-
-def counter(report: Report | None, parts: list[Dataset]) -> Callable[[int], None]:
-    """``advance(samples)`` that calls ``report`` with the sum so far and the samples of all ``parts``."""
-    total, done = sum(map(len, parts)), 0
-
-    def advance(samples: int) -> None:
-        nonlocal done
-        done += samples
-        if report is not None:
-            report(done, total)
-
-    return advance
