@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 
 from ssd_edge_runtime.encoder import INPUT, OUTPUT, PREFIX
@@ -14,6 +14,8 @@ from ssd_edge_runtime.wire import fields
 ELEMENT_TYPES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8}
 """Bytes of an element by ``TensorProto.DataType``: floats of 16 to 64 bits, integers of 8 to 64, booleans."""
 MAX_DIMENSIONS, MAX_NAME = 16, 1000
+MAX_PARTS = 200_000
+"""Most fields in all messages of an encoder, each of which takes a reader time; a Vision Transformer has 20,000."""
 NODE_INPUT, NODE_OUTPUT, OPERATOR, ATTRIBUTE = 1, 2, 4, 5
 """Fields of ``NodeProto`` that an encoder's node has; a domain is none of them, so operators are ONNX's own."""
 TENSOR_ATTRIBUTE = 5
@@ -24,6 +26,20 @@ DIMS, DATA_TYPE, NAME, RAW_DATA = 1, 2, 8, 9
 Buffer = bytes | memoryview
 
 
+class Parts:
+    """Walks messages until there have been too many fields."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PARTS
+
+    def of(self, data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+        """Field numbers and values of one message."""
+        for number, value, _ in fields(data):
+            self._left -= 1
+            require(self._left >= 0, f"the encoder has more than {MAX_PARTS} parts")
+            yield number, value
+
+
 def check_parts(nodes: Sequence[Buffer], tensors: Sequence[Buffer]) -> None:
     """Refuse nodes or initializers that an encoder must not have, or whose names do not hang together.
 
@@ -31,12 +47,12 @@ def check_parts(nodes: Sequence[Buffer], tensors: Sequence[Buffer]) -> None:
 
     :raises EdgeModelError: naming the part.
     """
-    made = {INPUT}
+    made, parts = {INPUT}, Parts()
     for tensor in tensors:
-        name = check_tensor(memoryview(tensor), "an encoder's initializer")
+        name = check_tensor(memoryview(tensor), "an encoder's initializer", parts)
         _make(made, name)
     for node in nodes:
-        inputs, outputs = check_node(memoryview(node))
+        inputs, outputs = check_node(memoryview(node), parts)
         for name in inputs:
             require(not name or name in made, f"the encoder uses {name[:80]!r} before it is made")
         for name in filter(None, outputs):
@@ -53,10 +69,10 @@ def _make(made: set[str], name: str) -> None:
     made.add(name)
 
 
-def check_tensor(data: memoryview, what: str) -> str:
+def check_tensor(data: memoryview, what: str, parts: Parts) -> str:
     """The name of a ``TensorProto`` whose bytes of elements are what its type and shape say."""
     dims, kind, name, size = [1], 0, "", 0
-    for number, value, _ in fields(data):
+    for number, value in parts.of(data):
         if number == DIMS and isinstance(value, int):
             dims.append(value)
         elif number == DATA_TYPE and isinstance(value, int):
@@ -74,12 +90,12 @@ def check_tensor(data: memoryview, what: str) -> str:
     return name
 
 
-def check_node(data: memoryview) -> tuple[list[str], list[str]]:
+def check_node(data: memoryview, parts: Parts) -> tuple[list[str], list[str]]:
     """Names of the inputs and outputs of a ``NodeProto`` with an operator of ONNX's own and plain attributes."""
     inputs: list[str] = []
     outputs: list[str] = []
     operators: list[str] = []
-    for number, value, _ in fields(data):
+    for number, value in parts.of(data):
         text = value if isinstance(value, memoryview) else None
         if text is not None and number == NODE_INPUT:
             inputs.append(utf8(text, "a name in the encoder"))
@@ -88,18 +104,18 @@ def check_node(data: memoryview) -> tuple[list[str], list[str]]:
         elif text is not None and number == OPERATOR:
             operators.append(utf8(text, "an operator in the encoder"))
         elif text is not None and number == ATTRIBUTE:
-            check_attribute(text, operators)
+            check_attribute(text, operators, parts)
         else:
             raise EdgeModelError(f"a node of the encoder has field {number}, which is not understood")
     require(len(operators) == 1 and operators[0].isalnum(), "a node of the encoder must name one operator")
     return inputs, outputs
 
 
-def check_attribute(data: memoryview, operators: list[str]) -> None:
+def check_attribute(data: memoryview, operators: list[str], parts: Parts) -> None:
     """Refuse attributes that hold a graph, a type, or a tensor of another form."""
-    for number, value, _ in fields(data):
+    for number, value in parts.of(data):
         if number == TENSOR_ATTRIBUTE and isinstance(value, memoryview):
-            check_tensor(value, "an encoder's constant")
+            check_tensor(value, "an encoder's constant", parts)
         elif number not in PLAIN_ATTRIBUTES:
             raise EdgeModelError(
                 f"operator {''.join(operators)[:80]!r} in the encoder has an attribute with field {number}: "

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from ssd_edge_runtime import format as model_format
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.wire import Message
 
 MakeState = Callable[..., ModelState]
 DIGEST = b"ssd_edge.digest\x12@"
@@ -231,6 +233,19 @@ def test_an_encoder_that_does_not_fit_is_not_written(
     state = behind(tiny_encoder(), make_state(input_shape=(20,), center=False))
     with pytest.raises(EdgeModelError, match=message):
         model_format.to_bytes(replace(state, **change))
+
+
+def test_an_encoder_in_very_many_pieces_is_given_up() -> None:
+    """Each piece costs a reader time; the file need not be large."""
+    good, many = tiny_encoder(), Message().text(1, "x").integer(20, 7)
+    for _ in range(9000):
+        many.integer(8, 1)
+    one = Message().data(5, many.tobytes()).text(4, "Relu").text(1, "input").tobytes()
+    nodes = tuple(one + Message().text(2, f"encoder.n{i}").tobytes() for i in range(30))
+    begun = time.process_time()
+    with pytest.raises(EdgeModelError, match="the encoder has more than 200000 parts"):
+        Encoder("x", good.input_shape, good.width, (*nodes, *good.nodes), good.tensors)
+    assert time.process_time() - begun < 2
 
 
 def test_parts_are_checked_when_an_encoder_is_made() -> None:
