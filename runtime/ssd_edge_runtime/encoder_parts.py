@@ -15,7 +15,7 @@ ELEMENT_TYPES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 1
 """Bytes of an element by ``TensorProto.DataType``: floats of 16 to 64 bits, integers of 8 to 64, booleans."""
 MAX_DIMENSIONS, MAX_NAME = 16, 1000
 MAX_PARTS = 200_000
-"""Most fields in all messages of an encoder, each of which takes a reader time; a Vision Transformer has 20,000."""
+"""Most fields in all messages of an encoder, which each take a reader time; a Vision Transformer has 15,000."""
 NODE_INPUT, NODE_OUTPUT, OPERATOR, ATTRIBUTE = 1, 2, 4, 5
 """Fields of ``NodeProto`` that an encoder's node has; a domain is none of them, so operators are ONNX's own."""
 TENSOR_ATTRIBUTE = 5
