@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from ssd_edge_runtime import __version__
 
 if TYPE_CHECKING:
-    from ssd_edge.training import Run, compare, resume, train
+    from ssd_edge.training import Run, compare, resume, train, train_backbone
 
-__all__ = ["Run", "__version__", "compare", "resume", "train"]
+__all__ = ["Run", "__version__", "compare", "resume", "train", "train_backbone"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the trainer, and with it torch, only when it is asked for: device commands do without."""
-    if name not in ("Run", "compare", "resume", "train"):
+    if name not in __all__:
         raise AttributeError(f"module 'ssd_edge' has no attribute {name!r}")
     from ssd_edge_runtime.errors import MissingExtraError
 

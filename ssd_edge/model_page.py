@@ -105,8 +105,10 @@ def _summary(document: dict[str, Any]) -> str:
         f"k {layer['k']}"
         for layer in document["layers"]
     )
+    encoder = document["encoder"]
+    front = f"encoder {encoder['name']}, which gives {encoder['width']} values; " if encoder is not None else ""
     return (
-        f"<p>{escape(shapes)}; {len(document['classes'])} classes, {escape(document['readout'])} readout, "
+        f"<p>{escape(front + shapes)}; {len(document['classes'])} classes, {escape(document['readout'])} readout, "
         f"{escape(document['values'])}; generation {document['generation']}</p>"
     )
 
@@ -114,6 +116,8 @@ def _summary(document: dict[str, Any]) -> str:
 def _bytes(document: dict[str, Any]) -> str:
     known = [(layer["name"], layer["bytes"]) for layer in document["layers"]]
     known.append(("readout", document["readout_bytes"]))
+    if document["encoder"] is not None:
+        known.insert(0, ("encoder", document["encoder"]["bytes"]))
     rest = document["file_bytes"] - sum(count for _, count in known)
     known.append(("graph, and what learning goes on from", rest))
     rows = [Bar(name, count, size(count), COLORS[i % len(COLORS)]) for i, (name, count) in enumerate(known)]

@@ -14,7 +14,7 @@ from ssd_edge_bench.sampling import Interval, ratio
 from ssd_edge_runtime.errors import DataError, OptionError
 
 RULE = re.compile(
-    r"(?:(?P<engine>[a-z][a-z0-9-]*)\s+)?(?P<operation>start|predict|learn|solve|save)"
+    r"(?:(?P<engine>[a-z][a-z0-9-]*)\s+)?(?P<operation>start|predict|embed|learn|solve|save)"
     r"(?:\s+b(?P<batch>\d+))?\s+(?P<percentile>p50|p90|p99)\s*>\s*(?P<limit>\d+(?:\.\d+)?)x"
 )
 EXAMPLE = '"predict b1 p50 > 1.10x"'

@@ -120,7 +120,7 @@ def _jobs(
     jobs: dict[str, dict[str, Any]] = {}
     lines: list[dict[str, Any]] = []
     for engine in options.engines:
-        reason = missing(engine)
+        reason = missing(engine, encoded=state.encoder is not None)
         lines.append({"engine": engine, "skipped": reason})
         if reason is None:
             file = prepare(engine, path, folder)
@@ -168,6 +168,8 @@ def _document(
         if line["skipped"] is None:
             line["peak_rss_bytes"] = max(answer["peak_rss_bytes"] for answer in answers[line["engine"]])
     results = result_rows(answers, options.operations)
+    # What an encoder moves and computes is not known here, and the rest is little beside it.
+    counted = options.threads == 1 and state.encoder is None
     machine = machine_facts()
     first = next((line for line in engines if line["skipped"] is None), {})
     return {
@@ -184,7 +186,7 @@ def _document(
         "engines": engines,
         "results": results,
         "stability": stability(results, machine, usable_cores()),
-        "roofline": describe(state, *probe_ceilings(state), results) if options.threads == 1 else None,
+        "roofline": describe(state, *probe_ceilings(state), results) if counted else None,
         "energy": energy.describe(),
         "file_bytes": path.stat().st_size,
         "inference_bytes": len(format.to_bytes(state, learning_state=False)),
@@ -203,6 +205,7 @@ def describe_model(path: Path, state: ModelState) -> dict[str, Any]:
         "digest": format.digest_of(path.read_bytes()),
         "classes": len(state.classes),
         "input_shape": list(state.input_shape),
+        "encoder": None if state.encoder is None else {"name": state.encoder.name, "bytes": state.encoder.nbytes},
         "readout": state.readout.kind,
         "values": state.values_type,
         "learning_state": state.has_learning_state,

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from ssd_edge_bench.engines import ENGINES
 from ssd_edge_runtime.options import require, require_choice
 
-OPERATIONS = ("start", "predict", "learn", "solve", "save")
+OPERATIONS = ("start", "predict", "embed", "learn", "solve", "save")
+BATCHED = ("predict", "embed", "learn")
+"""Those that take samples."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,11 @@ class BenchOptions:
 
     engines: tuple[str, ...] = ("csr", "onnxruntime", "onnxruntime-dense")
     """Engines, in the order of the report."""
-    operations: tuple[str, ...] = ("start", "predict", "learn")
-    """start: import, load, first prediction; solve: the closed-form readout; save: atomic, flushed."""
+    operations: tuple[str, ...] = ("start", "predict", "embed", "learn")
+    """start: import, load, first prediction; embed: the encoder alone, where there is one; solve: the closed-form
+    readout; save: atomic, flushed."""
     batches: tuple[int, ...] = (1, 32)
-    """Samples per call of predict and learn."""
+    """Samples per call of predict, embed and learn."""
     threads: int = 1
     """Threads, and cores that the process is pinned to."""
     processes: int = 5

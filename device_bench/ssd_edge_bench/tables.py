@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ssd_edge_bench.estimate import typical_error
+from ssd_edge_bench.options import BATCHED
 from ssd_edge_bench.results import find_row
 from ssd_edge_bench.sampling import ratio
 from ssd_edge_bench.units import duration, share, size
@@ -76,7 +77,7 @@ def latency_table(document: dict[str, Any]) -> Table:
 
 def operation_name(row: dict[str, Any]) -> str:
     """``predict b32``; the batch only where there is one."""
-    batched = row["operation"] in ("predict", "learn")
+    batched = row["operation"] in BATCHED
     return f"{row['operation']} b{row['batch']}" if batched else str(row["operation"])
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssd_edge_bench import energy
 from ssd_edge_bench.engines import Engine, open_engine
+from ssd_edge_bench.options import BATCHED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ def _operation(
     engine: Engine, operation: str, job: dict[str, Any], x: NDArray[np.float32], y: NDArray[np.str_]
 ) -> list[dict[str, Any]]:
     rows = []
-    for batch in job["batches"] if operation in ("predict", "learn") else [1]:
+    for batch in job["batches"] if operation in BATCHED else [1]:
         call, before = _calls(engine, operation, job, x, y, batch)
         done = warm_up(call, before, job["seconds"] * WARM_UP_SHARE, job["runs"][1])
         counter, begun = energy.read(), time.perf_counter()
@@ -89,6 +90,8 @@ def _calls(
 
     if operation == "predict":
         return lambda i: engine.predict(x[part(i)]), nothing
+    if operation == "embed":
+        return lambda i: engine.embed(x[part(i)]), nothing
     if operation == "learn":
         return learn, nothing
     if operation == "solve":

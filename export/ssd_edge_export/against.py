@@ -12,6 +12,7 @@ import torch
 from ssd_edge.training import Run
 from ssd_edge_export.export import state_of_run
 from ssd_edge_export.verifying import Check
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.engine import CSREngine
 from ssd_edge_runtime.errors import SSDEdgeError
 from ssd_edge_runtime.state import ModelState
@@ -29,6 +30,10 @@ def compare(state: ModelState, against: Run | str | PathLike[str]) -> list[Check
     if state.classes[: len(run.network.classes)] != run.network.classes:
         return [Check("run: classes", False, f"the run's are {', '.join(run.network.classes)}")]
     checks = [Check("run: classes", True, f"{len(run.network.classes)} of the file's {len(state.classes)}")]
+    if run.encoder is not None:
+        checks.append(encoder_check(state, run.encoder))
+        if not checks[-1].ok:
+            return checks
     if state.generation > 1 or state.samples_seen > run.network.samples_seen:
         told = "the file has changed since it was exported; check its first generation"
         return [*checks, Check("run: weights", None, told)]
@@ -39,6 +44,15 @@ def compare(state: ModelState, against: Run | str | PathLike[str]) -> list[Check
     return [*checks, weights_check(state, expected), answers_check(state, expected, run)]
 
 
+def encoder_check(state: ModelState, encoder: Encoder) -> Check:
+    """The encoder that the run was trained behind stands in front."""
+    if state.encoder is None:
+        return Check("run: encoder", False, f"the run was trained behind {encoder.name}, the file has no encoder")
+    same = state.encoder == encoder
+    found = "the run's" if same else f"not the run's, which is {encoder.name}, digest {encoder.digest[:12]}..."
+    return Check("run: encoder", same, f"{state.encoder.name}, digest {state.encoder.digest[:12]}..., {found}")
+
+
 def _export_again(state: ModelState, run: Run) -> ModelState:
     pruned: dict[str, Any] = state.provenance.get("prune") or {}
     options = {name: pruned[name] for name in PRUNING if name in pruned}
@@ -47,6 +61,7 @@ def _export_again(state: ModelState, run: Run) -> ModelState:
     dropped = sum(layer.get("dropped", 0) for layer in pruned.get("layers", ())) if options else 0
     return state_of_run(
         run,
+        encoder=state.encoder,
         values=state.values_type,
         readout=state.readout.kind,
         analytic=state.analytic,

@@ -18,9 +18,10 @@ RIGHT_SIDES = 64
 def estimates(described: dict[str, Any]) -> dict[str, Any]:
     """Bytes and operations.
 
-    ``memory_bytes``: arrays held while the model is in use. ``flash_bytes``: the file, its earlier generations
-    and the copy being written. ``solve_bytes``, ``solve_flops``, ``solve_seconds``: one solution of the analytic
-    readout, 0 without; the seconds are of this machine, from a smaller solution that is timed.
+    ``memory_bytes``: arrays held while the model is in use; the encoder's twice, as ONNX Runtime has its own, but
+    not what it holds of samples on the way. ``flash_bytes``: the file, its earlier generations and the copy being
+    written. ``solve_bytes``, ``solve_flops``, ``solve_seconds``: one solution of the analytic readout, 0 without;
+    the seconds are of this machine, from a smaller solution that is timed.
     """
     layers, classes = described["layers"], len(described["classes"])
     width = layers[-1]["shape"][0]
@@ -31,8 +32,9 @@ def estimates(described: dict[str, Any]) -> dict[str, Any]:
     statistics = 8 * (width * (width + 1) // 2 + classes * width) if learns else 0
     # The product that makes the within-class scatter, the factorization, and two triangles for each right side.
     flops = (width**3 // 3 + (4 * classes + 2 * RIGHT_SIDES) * width**2) if learns else 0
+    encoder = 0 if described["encoder"] is None else 2 * described["encoder"]["bytes"]
     return {
-        "memory_bytes": weights + 4 * classes * width + counts + statistics,
+        "memory_bytes": encoder + weights + 4 * classes * width + counts + statistics,
         "flash_bytes": described["file_bytes"] * (GENERATIONS + 2),
         "solve_bytes": 8 * width * width + 16 * classes * width if learns else 0,
         "solve_flops": flops,

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from ssd_edge.data import Dataset
 from ssd_edge.training import Run
 from ssd_edge_export.build import Plan, build_state
+from ssd_edge_export.encoding import behind, check_fit, embedded, encoder_for
 from ssd_edge_export.neurons import usage
 from ssd_edge_export.options import Criterion
 from ssd_edge_export.provenance import run_provenance, weights_provenance
@@ -16,6 +17,7 @@ from ssd_edge_export.pruning import prune
 from ssd_edge_export.source import run_samples, samples_of, task_names
 from ssd_edge_export.weights import Matrix, network_from_weights
 from ssd_edge_export.writing import write_model
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, require, require_choice
 from ssd_edge_runtime.state import ModelState, ReadoutKind, ValuesType
@@ -39,6 +41,7 @@ def export_model(
     center: Matrix | None = None,
     analytic: AnalyticOptions | None = None,
     learning: LearningOptions | None = None,
+    encoder: Encoder | None = None,
 ) -> Path:
     """Write one ONNX file and return its path; a model that is there already becomes an earlier generation.
 
@@ -52,6 +55,8 @@ def export_model(
     ``learning_state``: keep what the device needs to go on learning. ``data``: the training samples, where a run
     cannot load its own; weights from elsewhere need them to be pruned, for the analytic readout, and for counts
     and temperature. ``analytic``, ``learning``: options of either readout on the device; a run brings its own.
+    ``encoder``: put in front, so that the file takes what the encoder takes; a run trained behind one brings it,
+    with weights from elsewhere it stands in place of ``input_shape``. ``data`` may be samples or their embeddings.
 
     Raises OptionError, DataError, EdgeModelError.
     """
@@ -73,6 +78,7 @@ def export_model(
             seed=seed,
             analytic=analytic,
             learning=learning,
+            encoder=encoder,
         )
     else:
         assert hidden is not None
@@ -91,6 +97,7 @@ def export_model(
             analytic=analytic,
             learning=learning,
             learning_state=learning_state,
+            encoder=encoder,
         )
     return write_model(path, state, learning_state=learning_state)
 
@@ -106,9 +113,12 @@ def state_of_run(
     seed: int = 0,
     analytic: AnalyticOptions | None = None,
     learning: LearningOptions | None = None,
+    encoder: Encoder | None = None,
     **pruning: Any,
 ) -> ModelState:
     """What ``export_model`` writes for a run; ``pruning``: further options of ``prune``."""
+    front = encoder_for(run, encoder)
+    data = embedded(data, front)
     trained = run.config.readout
     kind = trained if readout is None else readout
     require(isinstance(kind, str), "readout must be gradient or analytic for a run, which brings its own V")
@@ -127,7 +137,7 @@ def state_of_run(
     state = build_state(run.network, plan, samples, held)
     tasks = [[run.network.classes.index(name) for name in names] for names in task_names(run)]
     state.provenance["neurons"] = {layer.name: usage(layer.class_count, tasks)["tasks"] for layer in state.layers}
-    return state
+    return behind(front, state)
 
 
 def state_of_weights(
@@ -146,6 +156,7 @@ def state_of_weights(
     analytic: AnalyticOptions | None = None,
     learning: LearningOptions | None = None,
     learning_state: bool = True,
+    encoder: Encoder | None = None,
     **pruning: Any,
 ) -> ModelState:
     """What ``export_model`` writes for weights trained elsewhere."""
@@ -155,11 +166,15 @@ def state_of_weights(
         not solved or readout != "gradient", "readout gradient: give the trained (classes, n) matrix as readout"
     )
     require(not solved or data is not None, "the analytic readout needs data; or give a trained readout matrix")
+    require(encoder is None or input_shape is None, "input_shape is the encoder's: leave it out, or the encoder")
     network = network_from_weights(hidden, matrix, classes, k, input_shape, center)
+    if encoder is not None:
+        check_fit(encoder, network.topk_layers[0].weight.shape[1])
+    data = embedded(data, encoder)
     if density is not None:
         network = prune(network, density=density, criterion=criterion, seed=seed, data=data, **pruning)
     samples = None if data is None else samples_of(data, network.classes)
     solver = (analytic or AnalyticOptions()) if solved else None
     steps = None if solver or not learning_state else (learning or LearningOptions(nonnegative=False))
     provenance = weights_provenance(values, density, criterion)
-    return build_state(network, Plan(values, solver, steps, None, provenance), samples)
+    return behind(encoder, build_state(network, Plan(values, solver, steps, None, provenance), samples))

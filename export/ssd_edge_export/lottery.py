@@ -54,7 +54,7 @@ def lottery_ticket(
 
 def _trainer(run: Run) -> Trainer:
     train, test = (load_data(run.config, split, run.memory) for split in ("train", "test"))
-    return Trainer(run.config, train, test, pick_device(run.config.device))
+    return Trainer(run.config, train, test, pick_device(run.config.device), embeddings=run.embeddings)
 
 
 class _Early(Exception):

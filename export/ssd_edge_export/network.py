@@ -9,7 +9,11 @@ from ssd_edge_runtime.state import ModelState
 
 
 def network_of(state: ModelState) -> TopKNetwork:
-    """The dense torch network of the same function and counts, in inference mode; supports become masks."""
+    """The dense torch network of the same function and counts, in inference mode; supports become masks.
+
+    Behind an encoder it takes embeddings.
+    """
+    state = state.head
     weights = [torch.from_numpy(layer.weights.to_dense()) for layer in state.layers]
     masks = []
     for layer in state.layers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,21 @@ def run_provenance(run: Run, readout: str, values: str) -> dict[str, Any]:
         "tasks_trained": run.tasks_trained,
         "hold_out": run.config.hold_out,
         "training": training,
+        **backbone(run),
         "readout": {"trained": run.config.readout, "shipped": readout},
         "values": values,
         **run.provenance,
         "versions": versions(),
     }
+
+
+def backbone(run: Run) -> dict[str, Any]:
+    """Where the encoder in front came from; paths by their names alone."""
+    config = run.config
+    if config.backbone is None:
+        return {}
+    weights = None if config.backbone_weights is None else Path(config.backbone_weights).name
+    return {"backbone": {"name": Path(config.backbone).name, "weights": weights, "size": config.backbone_size}}
 
 
 def weights_provenance(values: str, density: float | None, criterion: str) -> dict[str, Any]:

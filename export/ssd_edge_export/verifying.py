@@ -12,6 +12,7 @@ import numpy as np
 
 from ssd_edge_runtime import format as model_format
 from ssd_edge_runtime.csr import Float32
+from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.engine import CSREngine
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.state import ModelState
@@ -19,9 +20,12 @@ from ssd_edge_runtime.state import ModelState
 if TYPE_CHECKING:
     from ssd_edge.training import Run
 
+Logits = Callable[[bytes, ModelState, Float32], Float32]
 TOLERANCE = 1e-5
 """Largest difference of logits, relative to the sum of the absolute terms that make up a logit."""
 SAMPLES = 64
+BLOCKS = 8
+"""Calls that ONNX Runtime answers them in: an encoder holds much for each sample."""
 DENSE_COPIES = 5
 """ONNX Runtime's peak while it folds a sparse matrix, in dense float32 copies of it (measured)."""
 
@@ -65,19 +69,44 @@ def verify(path: str | PathLike[str], against: Run | str | PathLike[str] | None 
     if state is None:
         return report
     report.checks.append(_guarded("onnx checker", lambda: check_onnx(data)))
-    samples = probe(state)
-    reference = CSREngine(state).logits(samples)
-    scale = term_scale(state, samples)
-    report.checks.append(
-        Check("csr engine", bool(np.isfinite(reference).all()), f"{SAMPLES} samples, finite logits")
-    )
-    for name, engine in (("onnxruntime", onnxruntime_logits), ("torch", torch_logits)):
-        report.checks.append(_same_logits(name, engine, data, state, samples, reference, scale))
+    report.checks.extend(check_logits(data, state))
     if against is not None:
         from ssd_edge_export.against import compare
 
         report.checks.extend(compare(state, against))
     return report
+
+
+def check_logits(data: bytes, state: ModelState) -> list[Check]:
+    """The same logits from every engine here, each fed with what it takes: samples, or embeddings of them."""
+    samples = probe(state)
+    inputs, checks = samples, []
+    if state.encoder is not None:
+        inputs, check = check_encoder(state.encoder, samples)
+        checks.append(check)
+    reference = CSREngine(state).logits(inputs)
+    scale = term_scale(state, inputs)
+    checks.append(Check("csr engine", bool(np.isfinite(reference).all()), f"{SAMPLES} samples, finite logits"))
+    engines: tuple[tuple[str, Logits, Float32], ...] = (
+        ("onnxruntime", onnxruntime_logits, samples),
+        ("torch", torch_logits, inputs),
+    )
+    for name, engine, x in engines:
+        checks.append(_same_logits(name, engine, data, state, x, reference, scale))
+    return checks
+
+
+def check_encoder(encoder: Encoder, samples: Float32) -> tuple[Float32, Check]:
+    """Embeddings of samples; where it does not run, made-up ones, so that the rest is checked."""
+    told = (
+        f"{encoder.name}, {len(encoder.nodes)} operators, {encoder.width} values, digest {encoder.digest[:12]}..."
+    )
+    try:
+        return EncoderSession(encoder).embed(samples), Check("encoder", True, told)
+    except EdgeModelError as error:
+        installed = importlib.util.find_spec("onnxruntime") is not None
+        made_up = np.random.default_rng(0).random((SAMPLES, encoder.width), np.float32)
+        return made_up, Check("encoder", False if installed else None, str(error))
 
 
 def _read(report: Report, data: bytes) -> ModelState | None:
@@ -120,10 +149,10 @@ def check_onnx(data: bytes) -> str:
 
 
 def probe(state: ModelState) -> Float32:
-    """Seeded samples float32 (SAMPLES, d): half uniform in [0, 1], half Gaussian, the last one zero."""
-    rng = np.random.default_rng(0)
-    samples = rng.random((SAMPLES, state.input_width), np.float32)
-    samples[SAMPLES // 2 :] = rng.standard_normal((SAMPLES - SAMPLES // 2, state.input_width), np.float32)
+    """Seeded samples float32 (SAMPLES, values): half uniform in [0, 1], half Gaussian, the last one zero."""
+    rng, width = np.random.default_rng(0), state.sample_width
+    samples = rng.random((SAMPLES, width), np.float32)
+    samples[SAMPLES // 2 :] = rng.standard_normal((SAMPLES - SAMPLES // 2, width), np.float32)
     samples[-1] = 0.0
     return samples
 
@@ -142,9 +171,6 @@ def term_scale(state: ModelState, samples: Float32) -> float:
     terms = np.where(u > 0.0, a, 0.0) @ np.abs(state.readout.weights).T
     bias = 0.0 if state.readout.bias is None else np.abs(state.readout.bias)
     return float(np.max(terms + bias)) or 1.0
-
-
-Logits = Callable[[bytes, ModelState, Float32], Float32]
 
 
 def _same_logits(
@@ -180,8 +206,10 @@ def onnxruntime_logits(data: bytes, state: ModelState, x: Float32) -> Float32:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    logits: Float32 = session.run(["logits"], {"input": x.reshape(-1, *state.input_shape)})[0]
+    # Its fallback would try the same again, after printing to standard output.
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    blocks = np.array_split(x.reshape(-1, *state.input_shape), BLOCKS)
+    logits: Float32 = np.concatenate([session.run(["logits"], {"input": block})[0] for block in blocks])
     return logits
 
 

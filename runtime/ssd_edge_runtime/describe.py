@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.reading import decode_state, stored_parts
 from ssd_edge_runtime.state import Layer, ModelState
 from ssd_edge_runtime.validation import check_state
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.encoder import Encoder
 
 
 def neuron_counts(layers: list[Layer], class_samples: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:
@@ -53,6 +56,11 @@ def weight_of(name: str, layer: str) -> bool:
     return name in {f"{layer}.{part}" for part in ("values", "columns", "indptr", "scale")}
 
 
+def describe_encoder(encoder: Encoder | None) -> dict[str, Any] | None:
+    """What stands in front of the layers."""
+    return None if encoder is None else {**asdict(encoder.shape), "bytes": encoder.nbytes}
+
+
 def describe(source: str | PathLike[str] | bytes, *, verify: bool = True) -> dict[str, Any]:
     """Everything about a file (path or bytes) that fits in JSON; ``neurons`` is None without learning state.
 
@@ -82,6 +90,7 @@ def describe(source: str | PathLike[str] | bytes, *, verify: bool = True) -> dic
         "digest": container.computed_digest(source, container.split(source)),
         "parent": state.parent,
         "generation": state.generation,
+        "encoder": describe_encoder(state.encoder),
         "layers": layers,
         "readout_bytes": sum(size for name, size in sizes.items() if weight_of(name, "readout")),
         "neurons": neuron_counts(state.layers, state.class_samples) if counted else None,

@@ -10,6 +10,7 @@ import numpy as np
 from ssd_edge_runtime.csr import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.forward import block_size, forward, preprocess
+from ssd_edge_runtime.session import open_session, run_session
 from ssd_edge_runtime.state import ModelState
 
 EngineName = Literal["auto", "csr", "onnxruntime"]
@@ -27,11 +28,14 @@ class Engine(Protocol):
     name: str
 
     def logits(self, x: Float32) -> Float32:
-        """Contiguous float32 (N, d) -> float32 (N, classes)."""
+        """Contiguous float32 (N, values) -> float32 (N, classes)."""
 
 
 class CSREngine:
-    """numpy and scipy on the compressed rows; needs neither ONNX Runtime nor a dense matrix."""
+    """numpy and scipy on the compressed rows; needs neither ONNX Runtime nor a dense matrix.
+
+    It takes what the first layer takes: embeddings, where the model has an encoder.
+    """
 
     name = "csr"
 
@@ -59,31 +63,39 @@ class CSREngine:
 
 
 class OnnxEngine:
-    """ONNX Runtime on the same bytes that ``save`` would write, without the learning state."""
+    """ONNX Runtime on the same bytes that ``save`` would write, without the learning state: encoder and all."""
 
     name = "onnxruntime"
 
     def __init__(self, state: ModelState, threads: int = 1) -> None:
+        from ssd_edge_runtime import format as model_format
+
+        if find_spec("onnxruntime") is not None:
+            check_unfolding(state)
+        data = model_format.to_bytes(state, learning_state=False)
         try:
-            import onnxruntime
+            self._session = open_session(data, threads)
         except ImportError as error:
             raise EdgeModelError(
                 "onnxruntime is not installed here: pip install onnxruntime, or use engine='csr'"
             ) from error
-        from ssd_edge_runtime import format as model_format
-
-        check_unfolding(state)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        data = model_format.to_bytes(state, learning_state=False)
-        self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except EdgeModelError as error:
+            raise EdgeModelError(f"ONNX Runtime refuses the model: {error}") from error
         self._input_shape = state.input_shape
+        self._block = None if state.encoder is None else state.encoder.block
 
     def logits(self, x: Float32) -> Float32:
-        """Contiguous float32 (N, d) -> float32 (N, classes)."""
-        logits: Float32 = self._session.run(["logits"], {"input": x.reshape(-1, *self._input_shape)})[0]
+        """Contiguous float32 (N, values of a sample) -> float32 (N, classes)."""
+        samples = x.reshape(-1, *self._input_shape)
+        size = self._block or len(samples)
+        parts = [self._run(samples[start : start + size]) for start in range(0, len(samples), size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run(self, samples: Float32) -> Float32:
+        try:
+            logits: Float32 = run_session(self._session, "logits", samples)
+        except EdgeModelError as error:
+            raise EdgeModelError(f"ONNX Runtime fails on the model: {error}") from error
         return logits
 
 
@@ -111,8 +123,9 @@ def choose(state: ModelState, batch: int, served: int) -> str:
 
     ONNX Runtime only for batches through a nearly dense, not too wide model that has stopped changing for a while:
     making a session unfolds the weights, which takes time and several times the memory of the dense matrix.
+    Never behind an encoder, which ONNX Runtime runs anyway, and beside which the layers cost little.
     """
-    if batch < LARGE_ENOUGH or served < SETTLED:
+    if state.encoder is not None or batch < LARGE_ENOUGH or served < SETTLED:
         return "csr"
     dense = sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
     nonzeros = sum(layer.weights.nonzeros for layer in state.layers)

@@ -21,6 +21,12 @@ class FewSamplesWarning(UserWarning):
     """A class has been shown too few times to be answered."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what a library raised, cut to a length that fits a message."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
 class MissingExtraError(SSDEdgeError):
     """An optional dependency is not installed."""
 

@@ -5,12 +5,17 @@ ONNX Runtime folds the rebuilding away once at load; what is left is one Gemm pe
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.structure import LayerShape, Structure
+from ssd_edge_runtime.structure import ENCODER_OUTPUT, LayerShape, Structure
 from ssd_edge_runtime.tensors import CODES, TensorSpec, little_endian, tensor_message
 from ssd_edge_runtime.wire import Message
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.encoder import Encoder
 
 OPSET = 18
 IR_VERSION = 8
@@ -34,7 +39,7 @@ OPERATORS = (
     "Sub",
     "TopK",
 )
-"""Every operator that a file may use, all of ONNX's default domain."""
+"""Every operator that a file may use outside its encoder, all of ONNX's default domain."""
 FLOAT, INT, STRING, TENSOR = 1, 2, 3, 4
 """``AttributeProto.type``."""
 
@@ -108,7 +113,8 @@ class Graph:
 
 def input_nodes(graph: Graph, structure: Structure) -> str:
     """``u = (x - center) / max(||x - center||_2, epsilon)``; returns the name of u, (batch, d)."""
-    u = graph.node("Flatten", ["input"], "input.flat", axis=1)
+    source = "input" if structure.encoder is None else ENCODER_OUTPUT
+    u = graph.node("Flatten", [source], "input.flat", axis=1)
     if structure.center:
         center = graph.tensor("input.center", "float32", structure.input_width)
         u = graph.node("Sub", [u, center], "input.centered")
@@ -206,7 +212,7 @@ def readout_nodes(graph: Graph, structure: Structure, z: str) -> None:
 
 
 def build_graph(structure: Structure) -> Graph:
-    """The one graph that stands for ``structure``; a file with any other is refused."""
+    """The one graph that stands for ``structure``, encoder aside; a file with any other is refused."""
     graph = Graph()
     graph.inputs = [value_info("input", ("batch", *structure.input_shape))]
     outputs = ("logits", "probabilities")
@@ -218,12 +224,14 @@ def build_graph(structure: Structure) -> Graph:
     return graph
 
 
-def graph_message(name: str, graph: Graph, data: dict[str, memoryview]) -> Message:
+def graph_message(name: str, graph: Graph, data: dict[str, memoryview], encoder: Encoder | None = None) -> Message:
     """A ``GraphProto``; ``data`` holds the elements of the tensors that are not constants."""
     message = Message()
-    for node in graph.nodes:
+    for node in (*encoder.nodes, *graph.nodes) if encoder is not None else graph.nodes:
         message.data(1, node)
     message.text(2, name)
+    for tensor in encoder.tensors if encoder is not None else ():
+        message.data(5, tensor)
     for spec in graph.tensors:
         elements = data[spec.name] if spec.constant is None else spec.constant
         message.message(5, tensor_message(spec, elements))

@@ -116,14 +116,15 @@ class LiveModel:
     def record(self, progress: dict[str, int]) -> bytes:
         """What was learned since the last record, for :meth:`replay`; the caller holds ``learning``.
 
-        Analytic: the codes of the samples; the first record begins to remember them. Gradient: the whole state.
+        Analytic: the codes of the samples; the first record begins to remember them. Gradient: the whole state,
+        but for the encoder, which never changes.
         """
         if self._analytic is not None:
             fields, arrays = self._analytic.encode_lessons()
         else:
             from ssd_edge_runtime.format import to_bytes
 
-            fields, arrays = {}, {"model": np.frombuffer(to_bytes(self.whole()), np.uint8)}
+            fields, arrays = {}, {"model": np.frombuffer(to_bytes(self.whole().head), np.uint8)}
         return pack({"progress": progress, **fields}, arrays)
 
     def replay(self, record: bytes) -> None:
@@ -136,8 +137,9 @@ class LiveModel:
         else:
             from ssd_edge_runtime.format import from_bytes
 
-            snapshot = Snapshot(from_bytes(arrays["model"].tobytes()))
-            if _build(snapshot.state) != _build(self.state):
+            own, head = self.state, from_bytes(arrays["model"].tobytes())
+            snapshot = Snapshot(dataclasses.replace(head, encoder=own.encoder, input_shape=own.input_shape))
+            if _build(head) != _build(own.head):
                 raise EdgeModelError("a journal's record is not of this model")
             self._gradient = GradientLearner(snapshot)
             self._publish(snapshot)

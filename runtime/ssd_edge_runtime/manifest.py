@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from math import prod
 from typing import Any
 
 from ssd_edge_runtime import jsonsafe
@@ -12,8 +13,9 @@ from ssd_edge_runtime.jsonsafe import Section
 from ssd_edge_runtime.learning_state import LearningShape, TeacherShape
 from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions
 from ssd_edge_runtime.state import ModelState, ReadoutKind, ValuesType
-from ssd_edge_runtime.structure import MAX_ENTRIES, MAX_LAYERS, LayerShape, Structure
+from ssd_edge_runtime.structure import MAX_ENTRIES, MAX_LAYERS, EncoderShape, LayerShape, Structure
 from ssd_edge_runtime.validation import MAX_DIMENSIONS, check_classes, require
+from ssd_edge_runtime.wire import MAX_FIELDS
 
 STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
 VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")
@@ -66,6 +68,8 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
         "parent": state.parent,
         "provenance": state.provenance,
     }
+    if structure.encoder is not None:
+        document["encoder"] = asdict(structure.encoder)
     return jsonsafe.dumps(document, "the manifest")
 
 
@@ -101,11 +105,25 @@ def _layers(values: list[Any], width: int) -> tuple[LayerShape, ...]:
     return layers
 
 
+def _encoder(value: Any) -> EncoderShape:
+    section = Section(value, "encoder")
+    shape = EncoderShape(
+        section.text("name"),
+        section.count("width", 1, MAX_ENTRIES),
+        section.count("nodes", 1, MAX_FIELDS),
+        section.count("initializers", 0, MAX_FIELDS),
+        section.text("digest"),
+    )
+    section.end()
+    return shape
+
+
 def _structure(section: Section, classes: int) -> Structure:
     shape = tuple(section.counts("input_shape", low=1, high=MAX_ENTRIES))
     require(
         1 <= len(shape) <= MAX_DIMENSIONS, f"input_shape has 1 to {MAX_DIMENSIONS} dimensions, got {len(shape)}"
     )
+    encoder = _encoder(section.take("encoder")) if "encoder" in section.values else None
     readout = Section(section.take("readout"), "readout")
     values_type: ValuesType = section.text("values", *VALUES)  # type: ignore[assignment]
     kind: ReadoutKind = readout.text("kind", *READOUTS)  # type: ignore[assignment]
@@ -116,9 +134,10 @@ def _structure(section: Section, classes: int) -> Structure:
         epsilon=section.number("epsilon"),
         temperature=section.number("temperature"),
         values_type=values_type,
-        layers=_layers(section.items("layers"), Structure.width_of(shape)),
+        layers=_layers(section.items("layers"), prod(shape) if encoder is None else encoder.width),
         readout=kind,
         bias=readout.flag("bias"),
+        encoder=encoder,
     )
     readout.end()
     for name in ("epsilon", "temperature"):

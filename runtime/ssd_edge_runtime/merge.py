@@ -59,6 +59,8 @@ def _check_pair(state: ModelState, base: ModelState, name: str) -> None:
         raise EdgeModelError(f"{name} has a gradient readout, which does not add up: merge needs analytic ones")
     if state.statistics is None:
         raise EdgeModelError(f"{name} carries no learning state: export it without --no-learning-state")
+    if state.encoder != base.encoder:
+        raise EdgeModelError(f"{name} has another encoder than the base: they did not start from one file")
     if not _same_features(state, base):
         raise EdgeModelError(f"{name} has other hidden weights than the base: they did not start from one file")
     if state.analytic != base.analytic:

@@ -19,10 +19,11 @@ from ssd_edge_runtime.distill import log_softmax
 from ssd_edge_runtime.engine import check_engine
 from ssd_edge_runtime.errors import EdgeModelError, FewSamplesWarning
 from ssd_edge_runtime.forward import softmax
+from ssd_edge_runtime.intake import Intake
 from ssd_edge_runtime.live import LiveModel
 from ssd_edge_runtime.merge import merge_states
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
-from ssd_edge_runtime.samples import as_names, as_samples
+from ssd_edge_runtime.samples import as_names
 from ssd_edge_runtime.state import ModelState
 
 UNKNOWN = ""
@@ -32,10 +33,11 @@ UNKNOWN = ""
 class EdgeModel:
     """A model that predicts and goes on learning, with scikit-learn's verbs.
 
-    Samples are (N, *input_shape), (N, d) or a single one: arrays, lists, anything with ``__array__``; uint8 is
-    divided by 255. Labels are class names; an integer i is the class named ``str(i)``. Whatever raises
-    :class:`EdgeModelError` changes nothing. One thread may learn while others predict: a prediction sees the state
-    before or after a call, never a mixture, and waits for no learning that its own thread did not ask for.
+    Samples are (N, *input_shape), (N, their number of values) or a single one: arrays, lists, anything with
+    ``__array__``; uint8 is divided by 255. Where the file has an encoder, samples are what that takes. Labels are
+    class names; an integer i is the class named ``str(i)``. Whatever raises :class:`EdgeModelError` changes
+    nothing. One thread may learn while others predict: a prediction sees the state before or after a call, never
+    a mixture, and waits for no learning that its own thread did not ask for.
 
     >>> model = EdgeModel.load("model.onnx")  # doctest: +SKIP
     >>> model.partial_fit(x, ["bag", "bag"]).predict(x)  # doctest: +SKIP
@@ -46,7 +48,7 @@ class EdgeModel:
         """Wrap ``state``, which is never written into.
 
         ``engine``: "csr", "onnxruntime", or "auto", the faster one by :func:`ssd_edge_runtime.engine.choose`.
-        ``threads``: of ONNX Runtime; the CSR engine uses one.
+        ``threads``: of ONNX Runtime, also where it runs the encoder; the CSR engine uses one.
         """
         check_engine(engine)
         if threads < 1:
@@ -54,7 +56,7 @@ class EdgeModel:
         self._engine = engine
         self._threads = threads
         self._source: tuple[Path, str] | None = None
-        self._input_shape, self._input_width = state.input_shape, state.input_width
+        self._intake = Intake(state, threads)
         self._live = LiveModel(state)
         self.detector: LossDetector | None = None
         """Opens a task boundary where the loss of a stream rises for good (gradient readout)."""
@@ -109,6 +111,10 @@ class EdgeModel:
             names[softmax(logits, state.temperature).max(axis=1) < reject_below] = UNKNOWN
         return names
 
+    def embed(self, x: Any) -> Float32:
+        """What the first layer takes of samples, float32 (N, d): embeddings where there is an encoder."""
+        return self._intake.inputs(x)
+
     def score(self, x: Any, y: Any) -> float:
         """Share of samples answered with their label; a label that the model does not know is a miss."""
         answers = self.predict(x)
@@ -124,9 +130,9 @@ class EdgeModel:
         of the loss that :attr:`detector` finds significant. Warns (:class:`FewSamplesWarning`) of classes that are
         still below ``analytic.min_samples``.
         """
+        samples = self._intake.inputs(x)
+        names = as_names(y, len(samples))
         with self._live.learning:
-            samples = self._samples(x)
-            names = as_names(y, len(samples))
             if self.detector is not None and self._live.state.readout.kind == "gradient":
                 self._detect(self.detector, samples, names)
             self._live.learn(samples, names)
@@ -146,9 +152,10 @@ class EdgeModel:
 
     def unlearn(self, x: Any, y: Any) -> EdgeModel:
         """Take samples out of an analytic readout, exactly as if they had never been learned."""
+        samples = self._intake.inputs(x)
+        names = as_names(y, len(samples))
         with self._live.learning:
-            samples = self._samples(x)
-            self._live.unlearn(samples, as_names(y, len(samples)))
+            self._live.unlearn(samples, names)
         return self
 
     def forget(self, name: Any) -> EdgeModel:
@@ -168,9 +175,9 @@ class EdgeModel:
         ``samples`` of the class and ``retained``, samples of the others with their labels, must be at hand:
         Selective Synaptic Dampening compares what each weight means to the two.
         """
+        forgotten, kept = self._intake.inputs(samples), self._intake.inputs(retained[0])
         with self._live.learning:
             name = self._known(name)
-            forgotten, kept = self._samples(samples), self._samples(retained[0])
             names = [self._known(each) for each in as_names(retained[1], len(kept))]
             return self._live.dampen(name, forgotten, kept, names, options or DampeningOptions())
 
@@ -353,8 +360,8 @@ class EdgeModel:
             raise EdgeModelError(f"unknown class {known!r}: the model knows {', '.join(self._live.state.classes)}")
         return known
 
-    def _samples(self, x: Any) -> Float32:
-        return as_samples(x, self._input_shape, self._input_width)
-
     def _answers(self, x: Any) -> tuple[ModelState, Float32]:
-        return self._live.answer(self._samples(x), self._engine, self._threads)
+        # ONNX Runtime runs the whole file, encoder included; the other engine begins behind it.
+        whole = self._engine == "onnxruntime"
+        inputs = self._intake.samples(x) if whole else self._intake.inputs(x)
+        return self._live.answer(inputs, self._engine, self._threads)

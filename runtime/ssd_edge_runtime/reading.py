@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ssd_edge_runtime import codecs, container
@@ -21,11 +23,14 @@ from ssd_edge_runtime.learning_state import (
 )
 from ssd_edge_runtime.manifest import Manifest
 from ssd_edge_runtime.state import Layer, ModelState, Readout
-from ssd_edge_runtime.structure import LayerShape
-from ssd_edge_runtime.tensors import TensorSpec, TensorView, read_tensor, utf8
+from ssd_edge_runtime.structure import LayerShape, Structure
+from ssd_edge_runtime.tensors import TensorSpec, read_tensor, utf8
 from ssd_edge_runtime.validation import require
 from ssd_edge_runtime.wire import fields
 from ssd_edge_runtime.writing import GRAPH_NAME, LEARNING_NAME
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.encoder import Encoder
 
 NODE, NAME, INITIALIZER, INPUT, OUTPUT = 1, 2, 5, 11, 12
 """Fields of ``GraphProto`` that a file has; any other is refused."""
@@ -48,38 +53,58 @@ def check_memory(manifest: Manifest, file_bytes: int, limit: int | None) -> None
     """Refuse sizes that no honest file of this length has, or that are beyond ``limit`` bytes."""
     needed = memory_needed(manifest)
     most = BASE_MEMORY + MEMORY_PER_BYTE * file_bytes
+    if manifest.structure.encoder is not None:
+        needed += file_bytes
     if limit is not None:
         most = min(most, limit)
     require(needed <= most, f"its sizes ask for {needed} bytes of memory, the limit for this file is {most}")
 
 
-def read_graph(data: memoryview, name: str) -> tuple[dict[int, list[memoryview]], list[TensorView]]:
-    """The parts of a ``GraphProto``: fields as bytes, initializers parsed."""
+def read_graph(data: memoryview, name: str) -> dict[int, list[memoryview]]:
+    """The parts of a ``GraphProto``, as bytes by field."""
     parts: dict[int, list[memoryview]] = {number: [] for number in (NODE, NAME, INITIALIZER, INPUT, OUTPUT)}
     for number, value, _ in fields(data):
         if number not in parts or isinstance(value, int):
             raise EdgeModelError(f"graph {name} has field {number}, which is not understood")
         parts[number].append(value)
     require(parts[NAME] == [name.encode()], f"the graph must be called {name}")
-    return parts, [read_tensor(tensor) for tensor in parts[INITIALIZER]]
+    return parts
 
 
-def match_tensors(specs: list[TensorSpec], tensors: list[TensorView], what: str) -> Arrays:
+def match_tensors(specs: list[TensorSpec], found: list[memoryview], what: str) -> Arrays:
     """Hold each initializer against what it must be; returns read-only views by name."""
+    tensors = [read_tensor(tensor) for tensor in found]
     require(len(specs) == len(tensors), f"{what} should have {len(specs)} initializers, found {len(tensors)}")
     for spec, tensor in zip(specs, tensors, strict=True):
         tensor.match(spec)
     return {tensor.name: tensor.array() for tensor in tensors}
 
 
-def read_inference(data: memoryview, manifest: Manifest) -> Arrays:
-    """Check that the graph is the one the manifest stands for; returns its initializers."""
+def read_encoder(parts: dict[int, list[memoryview]], structure: Structure) -> Encoder | None:
+    """Take the encoder's nodes and initializers, if there are any, off the front of the graph's."""
+    shape = structure.encoder
+    if shape is None:
+        return None
+    from ssd_edge_runtime.encoder import Encoder
+
+    nodes, tensors = parts[NODE][: shape.nodes], parts[INITIALIZER][: shape.initializers]
+    del parts[NODE][: shape.nodes], parts[INITIALIZER][: shape.initializers]
+    encoder = Encoder(
+        shape.name, structure.input_shape, shape.width, tuple(map(bytes, nodes)), tuple(map(bytes, tensors))
+    )
+    require(encoder.shape == shape, "the encoder is not the one whose digest the manifest names")
+    return encoder
+
+
+def read_inference(data: memoryview, manifest: Manifest) -> tuple[Arrays, Encoder | None]:
+    """Check that the graph is the one the manifest stands for; returns its initializers and its encoder."""
     graph = build_graph(manifest.structure)
-    parts, tensors = read_graph(data, GRAPH_NAME)
+    parts = read_graph(data, GRAPH_NAME)
+    encoder = read_encoder(parts, manifest.structure)
     expected = ((NODE, graph.nodes, "nodes"), (INPUT, graph.inputs, "inputs"), (OUTPUT, graph.outputs, "outputs"))
     for number, wanted, what in expected:
         require(parts[number] == wanted, f"the graph's {what} are not those that the manifest stands for")
-    return match_tensors(graph.tensors, tensors, "the graph")
+    return match_tensors(graph.tensors, parts[INITIALIZER], "the graph"), encoder
 
 
 def read_training(found: list[memoryview], manifest: Manifest) -> Arrays | None:
@@ -95,10 +120,10 @@ def read_training(found: list[memoryview], manifest: Manifest) -> Arrays | None:
     require(isinstance(graphs[0][1], memoryview), "training_info must hold a graph")
     data = graphs[0][1]
     assert isinstance(data, memoryview)
-    parts, tensors = read_graph(data, LEARNING_NAME)
+    parts = read_graph(data, LEARNING_NAME)
     empty = not (parts[NODE] or parts[INPUT] or parts[OUTPUT])
     require(empty, "the learning state holds initializers and nothing else")
-    return match_tensors(learning_specs(manifest.structure, shape), tensors, "the learning state")
+    return match_tensors(learning_specs(manifest.structure, shape), parts[INITIALIZER], "the learning state")
 
 
 def stored_values(arrays: Arrays, name: str) -> StoredValues:
@@ -189,7 +214,8 @@ def decode_state(data: bytes, verify: bool, limit: int | None) -> ModelState:
         container.check_digest(data, parts)
     manifest = manifests.decode(bytes(parts.metadata[MANIFEST_KEY]))
     check_memory(manifest, len(data), limit)
-    arrays, learning = read_inference(parts.graph, manifest), read_training(parts.training, manifest)
+    arrays, encoder = read_inference(parts.graph, manifest)
+    learning = read_training(parts.training, manifest)
     structure, shape = manifest.structure, manifest.learning_shape
     statistics = unpack_statistics(learning) if learning is not None and shape and shape.statistics else None
     teacher = None
@@ -214,12 +240,15 @@ def decode_state(data: bytes, verify: bool, limit: int | None) -> ModelState:
         generation=manifest.generation,
         parent=manifest.parent,
         provenance=manifest.provenance,
+        encoder=encoder,
     )
 
 
 def stored_parts(data: bytes) -> tuple[Manifest, dict[str, int]]:
-    """The manifest of a file that has been checked, and the bytes of each initializer of its inference graph."""
+    """The manifest of a file that has been checked, and the bytes of each initializer behind its encoder."""
     parts = container.split(data)
     manifest = manifests.decode(bytes(parts.metadata[MANIFEST_KEY]))
-    _, tensors = read_graph(parts.graph, GRAPH_NAME)
+    graph = read_graph(parts.graph, GRAPH_NAME)
+    encoder = manifest.structure.encoder
+    tensors = map(read_tensor, graph[INITIALIZER][encoder.initializers if encoder is not None else 0 :])
     return manifest, {utf8(memoryview(tensor.name.encode()), "a name"): len(tensor.raw) for tensor in tensors}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.csr import CSRMatrix, Float32, Int32
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.encoder import Encoder
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -84,7 +88,7 @@ class ModelState:
     """Everything about one model. Engines treat it as immutable; learners replace what they change."""
 
     input_shape: tuple[int, ...]
-    """Shape of one sample; its product d is the width of the input."""
+    """Shape of one sample as it is fed; without an encoder its product is d, the width of the first layer."""
     classes: list[str]
     """Names, in logit order."""
     center: Float32 | None
@@ -117,11 +121,23 @@ class ModelState:
     """Digest of the file this one was learned from."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """How trained, how pruned, by which versions: JSON."""
+    encoder: Encoder | None = None
+    """What makes embeddings of samples, (d,); None where samples are embeddings already, or raw values."""
 
     @property
     def input_width(self) -> int:
-        """d, the number of values in one sample."""
-        return int(np.prod(self.input_shape, dtype=np.int64))
+        """d, the number of values that the first layer takes: of a sample, or of its embedding."""
+        return self.sample_width if self.encoder is None else self.encoder.width
+
+    @property
+    def sample_width(self) -> int:
+        """The number of values in one sample as it is fed."""
+        return prod(self.input_shape)
+
+    @property
+    def head(self) -> ModelState:
+        """The same model without its encoder: it takes embeddings, and shares all arrays."""
+        return replace(self, input_shape=(self.input_width,), encoder=None) if self.encoder is not None else self
 
     @property
     def has_learning_state(self) -> bool:

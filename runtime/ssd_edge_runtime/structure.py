@@ -11,6 +11,19 @@ from ssd_edge_runtime.state import ReadoutKind, ValuesType
 MAX_LAYERS = 64
 MAX_ENTRIES = 2**31 - 1
 """Rows x columns of one matrix: positions in the flattened matrix are int32 in the graph."""
+ENCODER_OUTPUT = "encoder.output"
+"""What the first layer reads where there is an encoder, float32 (batch, d)."""
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """What the manifest says of an encoder; its nodes and initializers come first in the graph."""
+
+    name: str
+    width: int
+    nodes: int
+    initializers: int
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -45,16 +58,12 @@ class Structure:
     layers: tuple[LayerShape, ...]
     readout: ReadoutKind
     bias: bool
+    encoder: EncoderShape | None = None
 
     @property
     def input_width(self) -> int:
-        """d, the number of values in one sample."""
-        return self.width_of(self.input_shape)
-
-    @staticmethod
-    def width_of(input_shape: tuple[int, ...]) -> int:
-        """Number of values in one sample of this shape."""
-        return prod(input_shape)
+        """d, the number of values that the first layer takes."""
+        return prod(self.input_shape) if self.encoder is None else self.encoder.width
 
     @property
     def code_width(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from math import isfinite, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from ssd_edge_runtime.csr import CSRMatrix
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.state import Layer, ModelState, Statistics, Teacher
 from ssd_edge_runtime.structure import MAX_ENTRIES, MAX_LAYERS
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.encoder import Encoder
 
 MAX_DIMENSIONS = 8
 MAX_NAME = 1000
@@ -90,11 +93,20 @@ def check_input(state: ModelState) -> None:
     )
     require(prod(shape) <= MAX_ENTRIES, f"input_shape {shape} is beyond {MAX_ENTRIES} values")
     if state.center is not None:
-        check_array("center", state.center, "float32", prod(shape))
+        check_array("center", state.center, "float32", state.input_width)
     for name, value in (("epsilon", state.epsilon), ("temperature", state.temperature)):
         require(
             isfinite(value) and float(np.float32(value)) > 0.0, f"{name} must be positive and finite, got {value}"
         )
+
+
+def check_encoder(encoder: Encoder, input_shape: tuple[int, ...]) -> None:
+    """That it is called something and takes what the model takes; its parts were checked when it was made."""
+    good = 0 < len(encoder.name) <= MAX_NAME and CONTROL.search(encoder.name) is None
+    require(good, f"an encoder's name has 1 to {MAX_NAME} plain characters, got {encoder.name[:80]!r}")
+    require(
+        encoder.input_shape == input_shape, f"the encoder takes {encoder.input_shape}, the model {input_shape}"
+    )
 
 
 def check_layer(layer: Layer, name: str, width: int, classes: int) -> None:
@@ -172,6 +184,8 @@ def check_state(state: ModelState) -> None:
         state.values_type in ("float32", "float16", "int8"),
         f"values must be float32, float16 or int8, got {state.values_type!r}",
     )
+    if state.encoder is not None:
+        check_encoder(state.encoder, state.input_shape)
     width, classes = state.input_width, len(state.classes)
     for number, layer in enumerate(state.layers, 1):
         check_layer(layer, f"hidden{number}", width, classes)

@@ -40,6 +40,7 @@ def structure_of(state: ModelState, storages: list[Storage] | None = None) -> St
         layers=tuple(map(layer_shape, state.layers, storages)),
         readout=state.readout.kind,
         bias=state.readout.bias is not None,
+        encoder=state.encoder.shape if state.encoder is not None else None,
     )
 
 
@@ -92,7 +93,7 @@ def inference_graph(state: ModelState, structure: Structure) -> Message:
     arrays = encode_readout(state)
     for layer, shape in zip(state.layers, structure.layers, strict=True):
         arrays |= encode_layer(layer, shape, state)
-    return graph_message(GRAPH_NAME, graph, buffers(graph.tensors, arrays))
+    return graph_message(GRAPH_NAME, graph, buffers(graph.tensors, arrays), state.encoder)
 
 
 def encode_state(state: ModelState, keep_learning: bool) -> bytes:

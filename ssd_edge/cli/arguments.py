@@ -92,6 +92,11 @@ def loading_options(function: F) -> F:
     return option(trusted_option(function))
 
 
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Cores for the encoder, if any."
+)
+
+
 def engine_options(function: F) -> F:
     """``--engine`` and ``--threads``."""
     engine = click.option(

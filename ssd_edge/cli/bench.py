@@ -98,6 +98,8 @@ def command(
     if (rules or force) and against is None:
         raise OptionError(f"--{'fail-if' if rules else 'force'} needs --against")
     earlier = load_document(against) if against and against.suffix == ".json" else None
+    if boards and format.load(model).encoder is not None:
+        raise OptionError("--profile estimates the layers of a model, not an encoder: measure it on the board")
     document, other = _measure(model, None if earlier else against, chosen, data, data_root)
     other = earlier or other
     if boards:

@@ -53,6 +53,7 @@ def changing(
     *,
     verify: bool = True,
     learning: bool = False,
+    threads: int = 1,
 ) -> Iterator[Change]:
     """Hold the writer's lock of the file that will be replaced, from before it is read.
 
@@ -63,7 +64,7 @@ def changing(
     target = output or model
     check_signing()
     with storage.locked(target, lock_timeout):
-        change = Change(load_model(model, verify=verify), target, keep)
+        change = Change(load_model(model, verify=verify, threads=threads), target, keep)
         if not learning and output is None:
             refuse_unfinished(target, change.model.digest)
         yield change

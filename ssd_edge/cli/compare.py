@@ -56,8 +56,9 @@ def command(
     folder = out or Path("runs") / f"compare-{Path(str(values['data'])).stem}"
     place: dict[str, Any] = {"out": folder, "resume": resume, "force": force}
     try:
-        with training_bar("comparing, runs") as report:
-            result = compare(values.pop("data"), names, rows=rows, report=report, **place, **values)
+        with training_bar("comparing, runs") as report, training_bar("encoding, samples") as encoding:
+            values |= {"report": report, "encoding": encoding}
+            result = compare(values.pop("data"), names, rows=rows, **place, **values)
     except KeyboardInterrupt:
         say(f"stopped; finished runs are kept: go on with the same command, --resume and -o {folder}")
         sys.exit(INTERRUPTED)

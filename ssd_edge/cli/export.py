@@ -37,6 +37,12 @@ Example:
     help="analytic solves a closed-form readout for any run [default: as trained].",
 )
 @click.option(
+    "--encoder",
+    type=click.Path(path_type=Path),
+    metavar="ONNX",
+    help="Put this encoder in front of a RUN that was trained on its embeddings [default: the one RUN has].",
+)
+@click.option(
     "--learning-state/--no-learning-state", default=True, help="Keep, or leave out, what the device learns with."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For --density: of random masks.")
@@ -44,7 +50,9 @@ Example:
     "-o", "--out", type=click.Path(path_type=Path), default="model.onnx", show_default=True, help="File."
 )
 @common_options
-def command(run: Path, out: Path, as_json: bool, learning_state: bool, **options: Any) -> None:
+def command(
+    run: Path, out: Path, encoder: Path | None, as_json: bool, learning_state: bool, **options: Any
+) -> None:
     """Count and gather over RUN's training data on exactly the weights that ship, and write one ONNX file.
 
     A model that is at the place already becomes an earlier generation of it: see ssd-edge history.
@@ -54,8 +62,10 @@ def command(run: Path, out: Path, as_json: bool, learning_state: bool, **options
     from ssd_edge_export.export import export_model
     from ssd_edge_export.observe import watched
     from ssd_edge_export.writing import check_place
+    from ssd_edge_runtime.encoder import Encoder
 
     check_place(out)
+    options["encoder"] = None if encoder is None else Encoder.from_onnx(encoder)
     with passes("counting") as report_pass, watched(report_pass):
         path = export_model(Run.load(run), out, learning_state=learning_state, **options)
     report = summary(path)
@@ -71,14 +81,26 @@ def summary(path: Path) -> dict[str, Any]:
 
     described = model_format.describe(path)
     state = model_format.load(path)
-    dense = len(model_format.to_dense_onnx(state))
     bare = len(model_format.to_bytes(state, learning_state=False))
-    names = ("classes", "readout", "values", "layers", "file_bytes", "learning_state", "temperature", "digest")
+    head = len(model_format.to_bytes(state.head, learning_state=False))
+    dense = len(model_format.to_dense_onnx(state.head))
+    names = (
+        "classes",
+        "encoder",
+        "readout",
+        "values",
+        "layers",
+        "file_bytes",
+        "learning_state",
+        "temperature",
+        "digest",
+    )
     pruned = described["provenance"].get("prune")
     return {
         "path": str(path),
         **{name: described[name] for name in names},
         "inference_bytes": bare,
+        "head_bytes": head,
         "dense_bytes": dense,
         "prune": pruned,
     }
@@ -90,16 +112,20 @@ def print_report(report: dict[str, Any]) -> None:
     if pruned:
         reason = f" ({pruned['reason']})" if pruned.get("reason") else ""
         plain(f"pruned to {100 * pruned['density']:g} % by {pruned['criterion']}{reason}")
+    encoder = report["encoder"]
+    if encoder:
+        plain(f"encoder {encoder['name']}: gives {encoder['width']} values, {encoder['bytes']} bytes")
     for layer in report["layers"]:
         rows, width = layer["shape"]
         plain(
             f"{layer['name']}: {width} -> {rows}, k {layer['k']}, {layer['nonzeros']} weights "
             f"({100 * layer['density']:.2f} %) as {report['values']}, {layer['bytes']} bytes"
         )
-    ratio = report["dense_bytes"] / report["inference_bytes"]
+    ratio = report["dense_bytes"] / report["head_bytes"]
+    behind = f", {report['head_bytes']} of them behind the encoder," if encoder else ","
     plain(f"{report['readout']} readout over {len(report['classes'])} classes: {', '.join(report['classes'])}")
     state = report["file_bytes"] - report["inference_bytes"]
-    plain(f"{report['inference_bytes']} bytes for inference, {ratio:.1f} times smaller than dense float32")
+    plain(f"{report['inference_bytes']} bytes for inference{behind} {ratio:.1f} times smaller than dense float32")
     if report["learning_state"]:
         plain(f"{state} bytes of learning state")
     plain(f"wrote {report['path']} ({report['file_bytes']} bytes)")

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from ssd_edge.cli.arguments import data_root_option, model_argument, split_option, writing_options
+from ssd_edge.cli.arguments import (
+    data_root_option,
+    model_argument,
+    split_option,
+    threads_option,
+    writing_options,
+)
 from ssd_edge.cli.output import common_options, emit_json, plain
 from ssd_edge_runtime.errors import DataError, OptionError
 
@@ -31,6 +37,7 @@ Example:
 @click.option("--purge", is_flag=True, help="Also delete the earlier generations, which still know.")
 @split_option("all")
 @data_root_option
+@threads_option
 @writing_options
 @common_options
 def command(
@@ -43,6 +50,7 @@ def command(
     output: Path | None,
     keep: int,
     lock_timeout: float,
+    threads: int,
     as_json: bool,
 ) -> None:
     """Make MODEL forget: a class by name, or samples that it has learned, exactly as if it had not.
@@ -59,7 +67,7 @@ def command(
         raise OptionError("nothing to forget: give --class NAME, --data DATA, or both")
     unlearned = 0
     dampened: list[dict[str, Any]] = []
-    with changing(model, output, keep, lock_timeout) as change:
+    with changing(model, output, keep, lock_timeout, threads=threads) as change:
         if data is not None:
             dataset = load_labelled(data, change.model, split=split, root=data_root)
             if classes and change.model.learning is not None:

@@ -48,6 +48,8 @@ def print_document(document: dict[str, Any]) -> None:
     plain(f"format {document['format']}, generation {document['generation']}, {size(document['file_bytes'])}")
     plain(f"digest {document['digest']}")
     plain(f"input {shape}{', centered' if document['centered'] else ''}")
+    if document["encoder"] is not None:
+        print_encoder(document["encoder"])
     for layer in document["layers"]:
         print_layer(layer, document["values"])
     count = len(document["classes"])
@@ -59,6 +61,15 @@ def print_document(document: dict[str, Any]) -> None:
         plain("no learning state: this file answers but does not learn")
     print_estimates(document["estimates"])
     print_provenance(document["provenance"])
+
+
+def print_encoder(encoder: dict[str, Any]) -> None:
+    """The network in front of the layers."""
+    plain(
+        f"encoder  {encoder['name']}, gives {encoder['width']} values, {encoder['nodes']} operators, "
+        f"{encoder['initializers']} arrays, {size(encoder['bytes'])}"
+    )
+    plain(f"  digest {encoder['digest']}")
 
 
 def print_layer(layer: dict[str, Any], values: str) -> None:

@@ -17,6 +17,7 @@ from ssd_edge.cli.arguments import (
     require_stdin,
     split_option,
     stdin_format_option,
+    threads_option,
     writing_options,
 )
 from ssd_edge.cli.learning import LearnPlan, learn_dataset, note_rare
@@ -69,6 +70,7 @@ Example:
 @stdin_format_option
 @split_option("train")
 @data_root_option
+@threads_option
 @writing_options
 @loading_options
 @common_options
@@ -80,6 +82,7 @@ def command(
     output: Path | None,
     keep: int,
     lock_timeout: float,
+    threads: int,
     verify: bool,
     checkpoint_seconds: float | None,
     resume: bool,
@@ -113,7 +116,7 @@ def command(
     how = Resuming(resume, discard, chosen.checkpoint_every, checkpoint_seconds)
     with (
         warnings.catch_warnings(action="ignore", category=FewSamplesWarning),
-        changing(model, output, keep, lock_timeout, verify=verify, learning=True) as change,
+        changing(model, output, keep, lock_timeout, verify=verify, learning=True, threads=threads) as change,
     ):
         if data == "-":
             learn_stream(change, chosen, how, stdin_format)

@@ -26,19 +26,25 @@ def load_model(path: Path, *, engine: str = "auto", threads: int = 1, verify: bo
 def load_inputs(path: Path, model: EdgeModel) -> tuple[NDArray[np.float32], list[str]]:
     """Samples of a file or folder in the model's shape, and where each comes from."""
     shape = model.state.input_shape
-    channels = shape[0] if len(shape) == 3 and shape[0] in (1, 3) else None
-    x, sources = load_arrays(path, channels=channels)
-    if x.shape in (shape, (model.state.input_width,)):
+    x, sources = load_arrays(path, channels=channels_of(shape))
+    width = model.state.sample_width
+    if x.shape in (shape, (width,)):
         return x.reshape(1, *shape), [str(path)]
-    check_shape(x, shape, model.state.input_width, str(path))
+    check_shape(x, shape, width, str(path))
     return x.reshape(-1, *shape), sources
 
 
 def load_labelled(data: str, model: EdgeModel, *, split: str, root: Path | None) -> Dataset:
     """A labelled data set whose samples fit the model."""
-    dataset = load(data, split=split, root=root)  # type: ignore[arg-type]
-    check_shape(dataset.x, model.state.input_shape, model.state.input_width, data)
+    shape, width = model.state.input_shape, model.state.sample_width
+    dataset = load(data, split=split, root=root, channels=channels_of(shape))  # type: ignore[arg-type]
+    check_shape(dataset.x, shape, width, data)
     return dataset
+
+
+def channels_of(shape: tuple[int, ...]) -> int | None:
+    """What image files are converted to for a model of this input; None where it takes no images."""
+    return shape[0] if len(shape) == 3 and shape[0] in (1, 3) else None
 
 
 def check_shape(x: NDArray[Any], shape: tuple[int, ...], width: int, source: str) -> None:

@@ -54,7 +54,7 @@ def read_samples(model: EdgeModel, kind: StdinFormat, *, labelled: bool) -> Iter
     stream = _bytes_of(sys.stdin.buffer)
     if kind == "auto":
         kind = "npy" if stream.peek(1)[:1] == MAGIC_PREFIX[:1] else "json"
-    shape, width = model.state.input_shape, model.state.input_width
+    shape, width = model.state.input_shape, model.state.sample_width
     if kind == "json":
         yield from _read_lines(stream, shape, width)
         return

@@ -51,11 +51,13 @@ def _scalar(text: str) -> Any:
     return text
 
 
-def _order(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+def class_order(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """``label``, a seed or names, as ``as_order`` reads them."""
     return None if text is None else as_order(text)
 
 
-def _names(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+def class_names(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """``"a,b"`` as a tuple of names."""
     return None if text is None else as_names(text)
 
 
@@ -63,6 +65,12 @@ def training_options(function: Any) -> Any:
     """The options of a run, shared with ``compare``; those not given are None."""
     choice = click.Choice
     options = [
+        click.option("--backbone", metavar="NAME|FILE",
+                     help="Frozen encoder in front: a model of torchvision (resnet18), or an ONNX file."),
+        click.option("--backbone-weights", type=click.Path(), metavar="FILE",
+                     help="Its state dict, .pt or .safetensors [downloaded by torchvision]."),
+        click.option("--backbone-size", type=int, metavar="PIXELS",
+                     help="Resize images to this square for it [what its weights expect]."),
         click.option("--readout", type=choice(["gradient", "analytic"]), help="Default: the method's own."),
         click.option("--hidden", callback=whole_numbers, help="Neurons per hidden layer: 1000 or 1000,500."),
         click.option("--k", callback=whole_numbers, help="Active neurons [10; analytic: a tenth of hidden]."),
@@ -71,8 +79,8 @@ def training_options(function: Any) -> Any:
         click.option("--base-tasks", type=int, help="Analytic: tasks W learns on before it is frozen."),
         click.option("--tasks", type=int, help="Tasks the classes are split into [5]."),
         click.option("--until-task", type=int, help="Stop after this task."),
-        click.option("--classes", callback=_names, help="Only these classes, by name or index."),
-        click.option("--class-order", callback=_order, help="label, a seed, or all names in order [label]."),
+        click.option("--classes", callback=class_names, help="Only these classes, by name or index."),
+        click.option("--class-order", callback=class_order, help="label, a seed, or all names in order [label]."),
         click.option("--hold-out", type=float, help="Share of the training part kept for choosing options [0]."),
         click.option("--epochs", type=int, help="Passes over each task [10]."),
         click.option("--batch-size", type=int, help="Samples per step [128]."),
@@ -138,10 +146,13 @@ def command(
         folder = out or default_folder(values)
         start = partial(train, **values, out=folder, force=force)
     try:
-        with training_bar() as report:
-            run = start(report=report if launched_rank() == 0 else None)
+        with training_bar() as report, training_bar("encoding, samples") as encoding:
+            run = start(report=report, encoding=encoding) if launched_rank() == 0 else start()
     except Interrupted:
         say(f"stopped; the run is kept: go on with ssd-edge train --resume -o {folder}")
+        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt:
+        say("stopped before training began; embeddings made so far are kept: give the same command again")
         sys.exit(INTERRUPTED)
     if launched_rank():
         return
@@ -193,6 +204,8 @@ def training_bar(description: str = "training, steps") -> Iterator[Callable[[int
                 advance = stack.enter_context(progress(description, total))
             advance(done - before)
             before = done
+            if done >= total:
+                stack.close()
 
         yield report
 

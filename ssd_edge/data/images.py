@@ -71,8 +71,8 @@ def stack_images(files: list[Path], channels: int | None = None) -> Float32:
     return stack
 
 
-def load_folder(folder: Path) -> Dataset:
-    """A folder of class folders of images; classes in the order of their names."""
+def load_folder(folder: Path, channels: int | None = None) -> Dataset:
+    """A folder of class folders of images; classes in the order of their names; ``channels`` as in ``load``."""
     folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
         raise DataError(f"{folder}: no class folders in it")
@@ -81,5 +81,5 @@ def load_folder(folder: Path) -> Dataset:
         if not members:
             raise DataError(f"{path}: class folder without images")
     labels = np.repeat(np.arange(len(folders)), [len(members) for members in files])
-    stack = stack_images([path for members in files for path in members])
+    stack = stack_images([path for members in files for path in members], channels)
     return Dataset(stack, labels.astype(np.int64), tuple(path.name for path in folders))

@@ -18,7 +18,12 @@ Split = Literal["train", "test", "all"]
 
 
 def load(
-    data: str | Path, *, split: Split = "train", root: str | Path | None = None, split_files: bool = False
+    data: str | Path,
+    *,
+    split: Split = "train",
+    root: str | Path | None = None,
+    split_files: bool = False,
+    channels: int | None = None,
 ) -> Dataset:
     """Read a data set.
 
@@ -27,7 +32,7 @@ def load(
     ``y`` (and ``classes``), or a ``.csv``. ``root``: where local copies are looked for first.
 
     A file or folder with no parts of its own is given whole, whatever ``split`` says, unless ``split_files``:
-    then a fixed stratified fifth of it is its test part.
+    then a fixed stratified fifth of it is its test part. ``channels`` converts image files to 1 (gray) or 3 (RGB).
 
     Raises DataError for what cannot be read and MissingExtraError where torchvision or scikit-learn is needed.
     """
@@ -38,18 +43,18 @@ def load(
     if not path.exists():
         raise DataError(f"{data}: no such file or folder, and not one of {', '.join(BUILTIN)}")
     if path.is_dir() and (path / "train").is_dir() and (path / "test").is_dir():
-        return _load_parts(path, split)
-    whole = load_whole(path)
+        return _load_parts(path, split, channels)
+    whole = load_whole(path, channels)
     if split == "all" or not split_files:
         return whole
     train, test = whole.hold_out(TEST_SHARE, SPLIT_SEED)
     return train if split == "train" else test
 
 
-def load_whole(path: Path) -> Dataset:
+def load_whole(path: Path, channels: int | None = None) -> Dataset:
     """Everything in one file or folder of class folders."""
     if path.is_dir():
-        return load_folder(path)
+        return load_folder(path, channels)
     readers = {".npz": load_npz, ".csv": load_csv}
     if path.suffix.lower() not in readers:
         raise DataError(f"{path}: not a folder, a .npz or a .csv file")
@@ -65,10 +70,10 @@ def _load_builtin(name: str, split: Split, root: Path | None) -> Dataset:
     return _join(BUILTIN[name](True, root), BUILTIN[name](False, root), name)
 
 
-def _load_parts(path: Path, split: Split) -> Dataset:
+def _load_parts(path: Path, split: Split, channels: int | None) -> Dataset:
     if split != "all":
-        return load_folder(path / split)
-    return _join(load_folder(path / "train"), load_folder(path / "test"), str(path))
+        return load_folder(path / split, channels)
+    return _join(load_folder(path / "train", channels), load_folder(path / "test", channels), str(path))
 
 
 def _join(train: Dataset, test: Dataset, name: str) -> Dataset:

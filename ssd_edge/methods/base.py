@@ -85,6 +85,8 @@ class Method:
     """Trained in one pass over each task, whatever the number of epochs."""
     centered: ClassVar[bool | None] = None
     """Whether inputs are usually centered; None: with the analytic readout."""
+    needs_images: ClassVar[bool] = False
+    """Whether it works on images (channels, height, width) only, not on embeddings."""
     keeps_before: ClassVar[bool] = False
     """Whether ``after_batch`` needs all gradients and the parameters as they were."""
     Options: ClassVar[type[Any]] = NoOptions

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ssd_edge.encoders.augment import turn
 from ssd_edge.methods.base import Method
 from ssd_edge.model import TopKNetwork, normalize_rows
 from ssd_edge_runtime.options import require
@@ -56,6 +57,7 @@ class Views(Method):
     is_network: ClassVar[bool] = True
     readout: ClassVar[ReadoutKind] = "analytic"
     learns_features: ClassVar[bool] = False
+    needs_images: ClassVar[bool] = True
     lr: ClassVar[float] = 0.5
     readout_init: ClassVar[float | None] = 0.0
     Options: ClassVar[type[ViewsOptions]] = ViewsOptions
@@ -149,12 +151,3 @@ def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """All images moved by the same random number of pixels, at most ``most`` each way, around the edges."""
     down, right = (int(n) for n in torch.randint(-most, most + 1, (2,), generator=generator))
     return torch.roll(images, (down, right), (2, 3))
-
-
-def turn(images: Tensor, turns: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Each image turned by a random one of ``turns`` angles (4: quarters, 2: halves); which, int64 (N,)."""
-    number = torch.randint(turns, (len(images),), generator=generator).to(images.device)
-    result = images.clone()
-    for n in range(1, turns):
-        result[number == n] = torch.rot90(images[number == n], n * 4 // turns, (2, 3))
-    return result, number

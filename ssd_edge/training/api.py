@@ -7,22 +7,28 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ssd_edge.data import Dataset
+from ssd_edge.encoders import CACHE, Embeddings, make_encoder
+from ssd_edge.encoders.embeddings import Advance, counting
+from ssd_edge.encoders.folder import load_embeddings, save_encoder
 from ssd_edge.training.checkpoint import load_checkpoint, save_checkpoint
 from ssd_edge.training.config import DeviceChoice, TrainConfig
 from ssd_edge.training.interrupt import Interrupted, interrupt_flag
 from ssd_edge.training.parallel import ALONE, Parallel, join_processes
-from ssd_edge.training.run import CHECKPOINT, CONFIG, IN_MEMORY, MODEL, Run, load_data
+from ssd_edge.training.run import CHECKPOINT, CONFIG, IN_MEMORY, MODEL, Run, load_data, task_classes
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_runtime.errors import DataError, OptionError
+from ssd_edge_runtime.options import require
 
 CHECKPOINT_SECONDS = 30.0
 Report = Callable[[int, int], None]
+Memory = tuple[Dataset, Dataset]
 
 
 def train(
@@ -32,6 +38,8 @@ def train(
     out: str | Path | None = None,
     force: bool = False,
     report: Report | None = None,
+    encoding: Report | None = None,
+    embeddings: Embeddings | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     **options: Any,
 ) -> Run:
@@ -39,7 +47,9 @@ def train(
 
     ``data``: as ``ssd_edge.data.load`` takes it, or a Dataset; then ``test`` is its test part (without one, a
     fixed fifth of the data is). ``out``: run folder to write, with checkpoints on the way; None keeps the run in
-    memory. ``force``: replace an existing run folder. ``report``: called as ``report(steps done, of how many)``.
+    memory. ``force``: replace an existing run folder. ``report``: called as ``report(steps done, of how many)``;
+    ``encoding`` likewise, with samples, while a backbone makes embeddings of them. ``embeddings``: what several
+    runs behind one backbone share; None makes its encoder anew, and keeps embeddings beside ``out``.
     ``checkpoint_seconds``: time between checkpoints. ``options``: fields of ``TrainConfig``.
 
     Raises OptionError, DataError; ``Interrupted`` after Ctrl-C, with the checkpoint written.
@@ -51,13 +61,16 @@ def train(
     memory = _in_memory(data, test)
     source = IN_MEMORY if memory is not None else str(data)
     config = TrainConfig.from_mapping({"data": source, **options}, "train")
+    require(embeddings is None or config.backbone is not None, "embeddings go with a backbone: give its name, too")
     with join_processes(pick_device(config.device).type == "cuda") as parallel:
         folder = Path(out) if out is not None and parallel.is_main else None
-        if folder is not None and folder.exists() and not force:
-            raise DataError(f"{folder}: exists already; go on with --resume or replace it with --force")
-        trainer = make_trainer(config, memory, parallel)
         if folder is not None:
-            begin_folder(folder, trainer.config)
+            _check_place(folder, force)
+        with parallel.main_first():
+            given = embeddings or partial(_embeddings, config, None if out is None else Path(out), parallel)
+            trainer = make_trainer(config, memory, parallel, given, encoding)
+            if folder is not None:
+                begin_folder(folder, trainer.config, trainer.embeddings)
         return _fit(trainer, folder, memory, report, checkpoint_seconds)
 
 
@@ -69,6 +82,7 @@ def resume(
     data: Dataset | None = None,
     test: Dataset | None = None,
     report: Report | None = None,
+    encoding: Report | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Run:
     """Go on with the run in folder ``out`` from its last checkpoint, with the options in its ``config.toml``.
@@ -84,7 +98,9 @@ def resume(
     config = dataclasses.replace(config, **{n: v for n, v in changes.items() if v is not None})  # type: ignore[arg-type]
     memory = _in_memory(data, test) if data is not None else None
     with join_processes(pick_device(config.device).type == "cuda") as parallel:
-        trainer = make_trainer(config, memory, parallel)
+        with parallel.main_first():
+            embeddings = load_embeddings(folder, config.backbone)
+            trainer = make_trainer(config, memory, parallel, embeddings, encoding)
         if (folder / CHECKPOINT).is_file():
             load_checkpoint(folder / CHECKPOINT, trainer)
         elif (folder / MODEL).is_file():
@@ -96,11 +112,38 @@ def resume(
 
 
 def make_trainer(
-    config: TrainConfig, memory: tuple[Dataset, Dataset] | None = None, parallel: Parallel = ALONE
+    config: TrainConfig,
+    memory: Memory | None = None,
+    parallel: Parallel = ALONE,
+    embeddings: Embeddings | Callable[[tuple[int, ...]], Embeddings | None] | None = None,
+    encoding: Report | None = None,
 ) -> Trainer:
-    """A trainer at its start, data loaded."""
+    """A trainer at its start, data loaded and, with ``embeddings`` (or what makes them for a shape), encoded."""
     train_part, test_part = (load_data(config, split, memory) for split in ("train", "test"))
-    return Trainer(config, train_part, test_part, pick_device(config.device), parallel)
+    advance = _counter(encoding, config, train_part, test_part)
+    opened = embeddings(train_part.input_shape) if callable(embeddings) else embeddings
+    return Trainer(config, train_part, test_part, pick_device(config.device), parallel, opened, advance)
+
+
+def _embeddings(
+    config: TrainConfig, place: Path | None, parallel: Parallel, input_shape: tuple[int, ...]
+) -> Embeddings | None:
+    """Of the encoder of a new run at ``place``; processes beside the main one find it there."""
+    if config.backbone is None:
+        return None
+    if place is not None and not parallel.is_main:
+        return load_embeddings(place, config.backbone)
+    encoder = make_encoder(
+        config.backbone, input_shape, weights=config.backbone_weights, size=config.backbone_size
+    )
+    return Embeddings(encoder, None if place is None else place.parent / CACHE)
+
+
+def _counter(report: Report | None, config: TrainConfig, train: Dataset, test: Dataset) -> Advance:
+    """``advance(samples)`` that tells ``report`` how many samples of all tasks to train are done."""
+    counts = [dict(zip(part.classes, part.counts().tolist(), strict=True)) for part in (train, test)]
+    names = [name for task in task_classes(config, train)[: config.last_task] for name in task]
+    return counting(report, sum(count.get(name, 0) for count in counts for name in names))
 
 
 def pick_device(choice: DeviceChoice) -> torch.device:
@@ -110,14 +153,21 @@ def pick_device(choice: DeviceChoice) -> torch.device:
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def begin_folder(folder: Path, config: TrainConfig) -> None:
-    """An empty run folder with its configuration; what an earlier run left in it goes."""
-    if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not a run folder, and not empty: it is not replaced")
+def begin_folder(folder: Path, config: TrainConfig, embeddings: Embeddings | None = None) -> None:
+    """A run folder with its configuration and encoder alone; what an earlier run left in it goes."""
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
+    if embeddings is not None:
+        save_encoder(folder, embeddings.encoder)
     config.save(folder / CONFIG)
+
+
+def _check_place(folder: Path, force: bool) -> None:
+    if folder.exists() and not force:
+        raise DataError(f"{folder}: exists already; go on with --resume or replace it with --force")
+    if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
+        raise DataError(f"{folder}: not a run folder, and not empty: it is not replaced")
 
 
 def _in_memory(data: str | Path | Dataset, test: Dataset | None) -> tuple[Dataset, Dataset] | None:

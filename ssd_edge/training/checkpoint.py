@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from ssd_edge.encoders.folder import check_same
 from ssd_edge.model.storage import load_tensors, save_tensors
 from ssd_edge.training import analytic
 from ssd_edge.training.run import Run, run_from_tensors, run_to_tensors
@@ -15,6 +16,7 @@ from ssd_edge_runtime.errors import DataError
 def save_checkpoint(path: Path, trainer: Trainer) -> None:
     """Write everything the trainer would need to go on at its position; whole or not at all."""
     run = Run(trainer.config, trainer.network, {}, trainer.teacher, trainer.selected, trainer.statistics, {})
+    run.embeddings = trainer.embeddings
     tensors, description = run_to_tensors(run)
     for method in trainer.methods:
         kept = {f"method.{method.name}.{name}": tensor for name, tensor in method.tensors().items()}
@@ -35,6 +37,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
         position, progress = Position(**description["position"]), Progress(**description["progress"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise DataError(f"{path}: not a checkpoint of this version ({error})") from error
+    check_same(path.parent, description.get("encoder"), trainer.embeddings)
     shapes = [layer.weight.shape for layer in run.network.topk_layers]
     if shapes != [layer.weight.shape for layer in trainer.network.topk_layers]:
         raise DataError(f"{path}: a checkpoint of another network than the one in config.toml")

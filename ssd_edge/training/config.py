@@ -47,6 +47,12 @@ class TrainConfig:
     """Share of the training part kept from training, for choosing options; its accuracies are reported apart."""
     method: str = "ssd"
     """A method, or several joined by ``+``."""
+    backbone: str | None = None
+    """Frozen encoder in front: the path of an ONNX file or a model of torchvision; None: raw samples."""
+    backbone_weights: str | None = None
+    """State dict of that model; None: torchvision downloads its default weights."""
+    backbone_size: int | None = None
+    """Side of the square that images are resized to for it; None: what its weights expect."""
     readout: ReadoutKind | None = None
     """``gradient`` or ``analytic``; None: what the method usually has."""
     hidden: tuple[int, ...] = (1000,)
@@ -81,7 +87,7 @@ class TrainConfig:
     """Options of the methods, by method: ``{"ssd": {"temperature": 1.0}}``."""
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "until_task", "base_tasks", "epochs", "batch_size"):
+        for name in ("tasks", "until_task", "base_tasks", "epochs", "batch_size", "backbone_size"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{_flag(name)} must be at least 1, got {value}")
         last = self.until_task or self.tasks
@@ -96,6 +102,7 @@ class TrainConfig:
         require(len(self.hidden) > 0 and min(self.hidden) >= 2, f"hidden must be at least 2, got {self.hidden}")
         self._check_k()
         check_settings(self.spec, self.settings)
+        self._check_backbone()
         _ = self.learning, self.analytic
 
     def _check_k(self) -> None:
@@ -105,6 +112,16 @@ class TrainConfig:
         require(len(self.k) in lengths, f"one k, or one per hidden layer ({lengths[1]}), got {len(self.k)}")
         for n, k in zip(self.hidden, self._spread(self.k), strict=True):
             require(1 <= k < n, f"k must be between 1 and hidden - 1 ({n - 1}), got {k}")
+
+    def _check_backbone(self) -> None:
+        for name in ("backbone_weights", "backbone_size"):
+            value = getattr(self, name)
+            require(value is None or self.backbone is not None, f"{_flag(name)} goes with a backbone: give one")
+        images = [method.name for method in self.spec.methods if method.needs_images]
+        require(
+            not images or self.backbone is None,
+            f"method {', '.join(images)} looks at images, and a backbone makes embeddings of them: choose one",
+        )
 
     def _spread(self, k: tuple[int, ...]) -> tuple[int, ...]:
         return k if len(k) == len(self.hidden) else k * len(self.hidden)
@@ -204,4 +221,6 @@ def _flag(name: str) -> str:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     return tuple(value) if isinstance(value, list) else value

@@ -38,6 +38,15 @@ class Parallel:
             for tensor in tensors:
                 dist.all_reduce(tensor)
 
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """Do something in the main process, then in all others: they find what it has written."""
+        if not self.is_main:
+            self.wait()
+        yield
+        if self.is_main:
+            self.wait()
+
     def wait(self) -> None:
         """Go on only when all processes are here."""
         if self.size > 1:

@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 
 from ssd_edge.data import Dataset, load, split_classes
+from ssd_edge.encoders import Embeddings
+from ssd_edge.encoders.folder import check_same, load_embeddings, save_encoder
 from ssd_edge.model import TopKNetwork, network_from_tensors, network_to_tensors
 from ssd_edge.model.storage import load_tensors, save_tensors
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.plot import plot_accuracy_matrix
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.state import Statistics
@@ -47,6 +50,8 @@ class Run:
     """Its folder, once saved or loaded."""
     memory: tuple[Dataset, Dataset] | None = None
     """Training and test data, where the run was trained on arrays in memory."""
+    embeddings: Embeddings | None = None
+    """What stands in front of the network, and what it made of the data so far; None: raw samples go in."""
 
     @property
     def learning(self) -> LearningOptions:
@@ -59,6 +64,11 @@ class Run:
         return self.config.analytic
 
     @property
+    def encoder(self) -> Encoder | None:
+        """Frozen, raw samples in, the network's inputs out; None where raw samples go in."""
+        return None if self.embeddings is None else self.embeddings.encoder
+
+    @property
     def tasks_trained(self) -> int:
         """How many tasks are behind it."""
         return len(self.metrics.get("tasks", ()))
@@ -68,18 +78,27 @@ class Run:
         return task_classes(self.config, load_data(self.config, "train", self.memory))
 
     def training_data(self) -> Dataset:
-        """All training samples of the tasks trained so far, hold-out included; classes as the network's."""
-        return load_data(self.config, "train", self.memory).select(self.network.classes)
+        """All training samples of the tasks trained so far, hold-out included; classes as the network's.
+
+        Samples are as the network takes them: with an encoder, embeddings (N, width).
+        """
+        return self._data("train")
 
     def test_data(self) -> Dataset:
-        """All test samples of the tasks trained so far; classes as the network's."""
-        return load_data(self.config, "test", self.memory).select(self.network.classes)
+        """All test samples of the tasks trained so far, as ``training_data`` gives those for training."""
+        return self._data("test")
+
+    def _data(self, split: str) -> Dataset:
+        data = load_data(self.config, split, self.memory).select(self.network.classes)
+        return data if self.embeddings is None else self.embeddings.of(data)
 
     def save(self, path: str | Path) -> None:
         """Write the folder; the model comes last, so that a folder with one is whole."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         self.config.save(folder / CONFIG)
+        if self.encoder is not None:
+            save_encoder(folder, self.encoder)
         (folder / METRICS).write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
         if self.metrics.get("accuracy_matrix"):
             title = f"{self.config.method}, {self.config.data}"
@@ -105,6 +124,8 @@ class Run:
             run.metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
         except (KeyError, TypeError, RuntimeError, ValueError, FileNotFoundError) as error:
             raise DataError(f"{folder}: not a whole run folder ({error})") from error
+        run.embeddings = load_embeddings(folder, config.backbone)
+        check_same(folder, description.get("encoder"), run.embeddings)
         run.path = folder
         return run
 
@@ -131,6 +152,8 @@ def run_to_tensors(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Everything of a run that is not configuration or metrics."""
     tensors, network = network_to_tensors(run.network, "network.")
     description: dict[str, Any] = {"network": network, "provenance": run.provenance, "teacher": None}
+    if run.encoder is not None:
+        description["encoder"] = run.encoder.digest
     if run.teacher is not None:
         teacher, description["teacher"] = network_to_tensors(run.teacher, "teacher.")
         description["teacher_tensors"] = list(teacher)

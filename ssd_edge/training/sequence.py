@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -41,14 +42,21 @@ class Raw:
     test: Dataset
 
 
-def split_raw(config: TrainConfig, train: Dataset, test: Dataset) -> list[Raw]:
-    """The tasks up to the last one to train. Raises DataError where a class has no samples."""
+Encode = Callable[[Dataset], Dataset]
+
+
+def split_raw(config: TrainConfig, train: Dataset, test: Dataset, encode: Encode = lambda data: data) -> list[Raw]:
+    """The tasks up to the last one to train; ``encode`` makes embeddings of samples, of those tasks only.
+
+    Raises DataError where a class has no samples.
+    """
     parts = train.tasks(config.tasks, config.class_order)
     names = task_classes(config, train)
     raws = []
     for part, classes in list(zip(parts, names, strict=True))[: config.last_task]:
-        rest, held = part.hold_out(config.hold_out, config.seed) if config.hold_out else (part, None)
-        raws.append(Raw(classes, rest, held, test.select(classes)))
+        whole = encode(part)
+        rest, held = whole.hold_out(config.hold_out, config.seed) if config.hold_out else (whole, None)
+        raws.append(Raw(classes, rest, held, encode(test.select(classes))))
     return raws
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ssd_edge.data import Dataset
+from ssd_edge.encoders import Embeddings
+from ssd_edge.encoders.embeddings import Advance
 from ssd_edge.methods import Task
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import analytic
@@ -68,15 +70,20 @@ class Trainer:
         test: Dataset,
         device: torch.device,
         parallel: Parallel = ALONE,
+        embeddings: Embeddings | None = None,
+        encoding: Advance = lambda samples: None,
     ) -> None:
+        """``embeddings``: of the encoder in front; ``encoding`` is called with every number of samples done."""
         self.parallel = parallel
         self.config = config.resolved()
         self.device = device
-        raws = split_raw(self.config, train, test)
+        self.embeddings = embeddings
+        encode = (lambda data: data) if embeddings is None else partial(embeddings.of, advance=encoding)
+        raws = split_raw(self.config, train, test, encode)
         self.base = raws[: self.config.base_tasks or 1]
         center = mean_sample(self.base) if self.config.center else None
         self.methods = self.config.spec.create(self.config.settings)
-        network = self.first_network(train.input_shape, center)
+        network = self.first_network(raws[0].train.input_shape, center)
         self.network = network.to(device)
         self.parts = to_parts(raws, self.network)
         self.sequence = [joined(self.parts)] if self.config.spec.network.all_at_once else self.parts
@@ -312,7 +319,9 @@ class Trainer:
         network.requires_grad_(True).cpu()
         selected = [chosen.cpu() for chosen in self.selected]
         teacher = network.frozen_copy() if self.config.readout == "gradient" else None
-        return Run(self.config, network, self.metrics(), teacher, selected, self.statistics)
+        run = Run(self.config, network, self.metrics(), teacher, selected, self.statistics)
+        run.embeddings = self.embeddings
+        return run
 
     def metrics(self) -> dict[str, Any]:
         """``metrics.json``; the formulas are in ``ssd_edge.training.metrics``."""

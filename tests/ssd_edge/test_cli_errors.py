@@ -31,6 +31,7 @@ NEEDS_DATA = {
     "train": "train {} -o run",
     "compare": "compare {} --methods ssd -o compared",
     "dataset": "dataset {} -o part.npz",
+    "backbone": "backbone {} -o encoder.onnx",
 }
 WRONG_VALUES = {
     "demo": "demo --seed many",
@@ -39,6 +40,7 @@ WRONG_VALUES = {
     "prune": "prune run --criterion luck",
     "export": "export run --values float7",
     "dataset": "dataset digits --split half",
+    "backbone": "backbone digits --epochs some",
     "infer": "infer model.onnx data.npz --engine abacus",
     "eval": "eval model.onnx data.npz --engine abacus",
     "learn": "learn model.onnx data.npz --epochs few",

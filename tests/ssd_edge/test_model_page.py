@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from encoders import behind, tiny_encoder
 from small_models import analytic_state, gradient_state
 
 from ssd_edge.cli import main
@@ -40,6 +41,12 @@ def test_page_shows_neurons_classes_and_bytes(tmp_path: Path) -> None:
     assert "<cat>" not in text
     assert "<script" not in text
     assert re.findall(r'(?:src|href)="(?!data:)[^"]*"', text) == []
+
+
+def test_page_shows_the_encoder(tmp_path: Path) -> None:
+    text = report(tmp_path, behind(tiny_encoder(), analytic_state()))
+    assert "encoder tiny, which gives 20 values; 20 -&gt; 30" in text
+    assert re.search(r">encoder<.*>hidden1<", text, re.DOTALL)
 
 
 def test_page_of_a_model_that_counted_nothing_says_so(tmp_path: Path) -> None:

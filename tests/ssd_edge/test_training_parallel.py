@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from encoders import encoder_model
 
 from ssd_edge.methods import Task, parse_method
 from ssd_edge.model import TopKNetwork
@@ -41,6 +42,22 @@ def test_two_processes_equal_one(tmp_path, options):
         # Codes of float32 weights that agree to 1e-5; see below for equal weights.
         np.testing.assert_allclose(together.statistics.gram, alone.statistics.gram, rtol=1e-2, atol=1e-2)
         assert np.array_equal(together.statistics.class_counts, alone.statistics.class_counts)
+
+
+@pytest.mark.slow
+def test_embeddings_are_made_by_the_main_process(tmp_path):
+    (tmp_path / "own.onnx").write_bytes(encoder_model(24).SerializeToString())
+    options = {"method": "random", "hidden": "40", "until_task": "2", "backbone": str(tmp_path / "own.onnx")}
+    flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "ssd_edge", "train", "digits", *flags, "--device", "cpu", "-o", "run"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    together = Run.load(tmp_path / "run")
+    alone = train("digits", device="cpu", **{**options, "hidden": 40, "until_task": 2})
+    assert together.metrics["accuracy_matrix"] == alone.metrics["accuracy_matrix"]
+    assert together.encoder == alone.encoder
+    assert len(list((tmp_path / "embeddings.cache").rglob("*.npy"))) == 8
 
 
 def test_statistics_of_fixed_features_are_exact(tmp_path):

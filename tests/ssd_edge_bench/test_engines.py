@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from encoders import behind, images, tiny_encoder
+from small_models import gradient_state
 
 from ssd_edge_bench.engines import ENGINES, missing, open_engine
 from ssd_edge_bench.prepare import prepare
 from ssd_edge_runtime import EdgeModel, format
+from ssd_edge_runtime.encoder import EncoderSession
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -52,6 +55,15 @@ def test_only_engines_that_learn_say_so(model: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare.onnx"
     bare.write_bytes(format.to_bytes(format.load(model), learning_state=False))
     assert open_engine("csr", bare, 1).operations == ("save",)
+
+
+def test_only_a_model_with_an_encoder_is_timed_embedding(tmp_path: Path) -> None:
+    path = tmp_path / "encoded.onnx"
+    path.write_bytes(format.to_bytes(behind(tiny_encoder(20), gradient_state())))
+    csr, x = open_engine("csr", path, 1), images(0, 4)[0]
+    assert csr.operations == ("embed", "learn", "save")
+    np.testing.assert_array_equal(csr.embed(x), EncoderSession(tiny_encoder(20)).embed(x))
+    assert missing("torch", encoded=True) == "the encoder is an ONNX network"
 
 
 def test_dense_model_is_larger_and_int8_smaller_than_it(model: Path, tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from ssd_edge_export.estimates import estimates
 from ssd_edge_runtime import analytic
 
 
-def described(readout: str, learning_state: bool = True, neurons: int = 1000) -> dict[str, object]:
+def described(
+    readout: str, learning_state: bool = True, neurons: int = 1000, encoder: dict[str, object] | None = None
+) -> dict[str, object]:
     layer = {"shape": [neurons, 784], "nonzeros": 39_000}
     return {
+        "encoder": encoder,
         "layers": [layer],
         "classes": ["a", "b"],
         "readout": readout,
@@ -28,6 +31,11 @@ def test_the_closed_form_states_its_statistics_and_its_solution() -> None:
     assert found["flash_bytes"] == 5000
     assert found["solve_flops"] == pytest.approx(1000**3 / 3, rel=0.5)
     assert found["solve_seconds"] > 0.0
+
+
+def test_an_encoder_is_held_twice() -> None:
+    bare, encoded = (estimates(described("analytic", encoder=each)) for each in (None, {"bytes": 10**6}))
+    assert encoded["memory_bytes"] - bare["memory_bytes"] == 2 * 10**6
 
 
 def test_what_is_not_solved_states_no_solution() -> None:

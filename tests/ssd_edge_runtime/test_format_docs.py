@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 import pytest
+from encoders import behind, tiny_encoder
 
 from ssd_edge_runtime import format as model_format
 from ssd_edge_runtime.graph import OPERATORS
@@ -33,6 +34,13 @@ def keys(document: Any) -> Iterator[str]:
 def test_every_operator_is_listed() -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith("| operators |"))
     assert tuple(row.removeprefix("| operators | ").removesuffix(" |").split(", ")) == OPERATORS
+
+
+def test_the_encoder_is_described(make_state: MakeState) -> None:
+    data = model_format.to_bytes(behind(tiny_encoder(), make_state(input_shape=(20,))))
+    told = json.loads(onnx.load_from_string(data).metadata_props[1].value)["encoder"]
+    row = next(line for line in PAGE.splitlines() if line.startswith("| `encoder` |"))
+    assert {key for key in told if f"`{key}`" not in row} == set()
 
 
 @pytest.mark.parametrize("case", [{"teacher": True}, {"readout": "analytic"}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ import pytest
 
 from ssd_edge_runtime import format as model_format
 from ssd_edge_runtime.csr import CSRMatrix
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher
+from ssd_edge_runtime.tensors import TensorSpec, tensor_message
+from ssd_edge_runtime.wire import Message
 
 GOLDEN = Path(__file__).parent / "golden"
 DIGESTS = {
+    "encoder-float32.onnx": "7a4b0809521288a43ce9cd1bd1f01e556144f2aca48209e241afa0ceba4203bf",
     "gradient-float32.onnx": "a493b129a6a1139d2e3dc67ca6e959c24972b358baa036c1b2e84ad33daeb412",
     "analytic-float16.onnx": "7036e78d725f73cb9d1b7a1616e71554d533e8c65ec64e506b8e8a32388fc358",
     "inference-int8.onnx": "e84f1db89f1fe5931c0ee7aa909b74acb9e47a9ae6f08d3db33c62e251daf185",
@@ -84,10 +89,25 @@ def inference() -> ModelState:
     return model_format.round_state(state)
 
 
+def encoder() -> Encoder:
+    """Four pixels to six values, as bytes that no library had a part in."""
+    flatten = Message().text(1, "input").text(2, "encoder.f").text(4, "Flatten").tobytes()
+    product = Message().text(1, "encoder.f").text(1, "encoder.w").text(2, "encoder.output").text(4, "MatMul")
+    weights = TensorSpec("encoder.w", "float32", (4, 6))
+    elements = (np.arange(24, dtype="<f4") / 8).tobytes()
+    tensor = tensor_message(weights, elements).tobytes()
+    return Encoder("four to six", (1, 2, 2), 6, (flatten, product.tobytes()), (tensor,))
+
+
+def encoded() -> ModelState:
+    return replace(gradient(), encoder=encoder(), input_shape=(1, 2, 2))
+
+
 STATES = {
     "gradient-float32.onnx": gradient,
     "analytic-float16.onnx": analytic,
     "inference-int8.onnx": inference,
+    "encoder-float32.onnx": encoded,
 }
 
 
@@ -106,4 +126,5 @@ def test_the_reader_reads_the_golden_bytes(name: str) -> None:
     np.testing.assert_array_equal(loaded.layers[0].weights.to_dense(), state.layers[0].weights.to_dense())
     np.testing.assert_array_equal(loaded.readout.weights, state.readout.weights)
     assert (loaded.learning, loaded.analytic) == (state.learning, state.analytic)
+    assert loaded.encoder == state.encoder
     assert (loaded.statistics is None, loaded.teacher is None) == (state.statistics is None, state.teacher is None)

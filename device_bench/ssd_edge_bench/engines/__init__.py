@@ -22,6 +22,9 @@ class Engine(Protocol):
     def predict(self, x: NDArray[np.float32]) -> Any:
         """Logits of x float32 (N, *input_shape)."""
 
+    def embed(self, x: NDArray[np.float32]) -> Any:
+        """What the encoder alone makes of x float32 (N, *input_shape)."""
+
     def learn(self, x: NDArray[np.float32], y: NDArray[np.str_]) -> None:
         """One learning step on a batch; ``y`` holds class names."""
 
@@ -32,8 +35,10 @@ class Engine(Protocol):
         """Write the model with what it has learned."""
 
 
-def missing(engine: str) -> str | None:
-    """Why an engine cannot run here, or None where it can."""
+def missing(engine: str, encoded: bool = False) -> str | None:
+    """Why an engine cannot run a model here, ``encoded`` if it has an encoder; None where it can."""
+    if engine == "torch" and encoded:
+        return "the encoder is an ONNX network"
     package = "torch" if engine == "torch" else "onnxruntime" if engine.startswith("onnxruntime") else None
     if package and importlib.util.find_spec(package) is None:
         return f"{package} is not installed"

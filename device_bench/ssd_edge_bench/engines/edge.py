@@ -18,11 +18,16 @@ class EdgeEngine:
         self._model = EdgeModel.load(path, engine="csr", threads=threads)
         state = self._model.state
         learning = ("learn", "solve") if state.readout.kind == "analytic" else ("learn",)
-        self.operations: tuple[str, ...] = (*learning, "save") if state.has_learning_state else ("save",)
+        encoding = () if state.encoder is None else ("embed",)
+        self.operations: tuple[str, ...] = (*encoding, *(learning if state.has_learning_state else ()), "save")
 
     def predict(self, x: NDArray[np.float32]) -> Any:
         """Logits of x float32 (N, *input_shape)."""
         return self._model.logits(x)
+
+    def embed(self, x: NDArray[np.float32]) -> Any:
+        """What the encoder alone makes of x float32 (N, *input_shape)."""
+        return self._model.embed(x)
 
     def learn(self, x: NDArray[np.float32], y: NDArray[np.str_]) -> None:
         """One learning step on a batch; ``y`` holds class names."""

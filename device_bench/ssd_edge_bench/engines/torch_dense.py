@@ -42,6 +42,10 @@ class TorchEngine:
         with torch.inference_mode():
             return functional.linear(self._code(x), self._readout, self._bias).numpy()
 
+    def embed(self, x: NDArray[np.float32]) -> Any:
+        """Refused."""
+        raise NotImplementedError("the torch engine runs no encoder")
+
     def learn(self, x: NDArray[np.float32], y: NDArray[np.str_]) -> None:
         """One step on a batch; ``y`` holds class names."""
         labels = torch.tensor([self._number[name] for name in y.tolist()])

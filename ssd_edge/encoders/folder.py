@@ -1,0 +1,45 @@
+"""The encoder in a run folder, and the embeddings kept beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssd_edge.encoders.embeddings import CACHE, Embeddings
+from ssd_edge_runtime.encoder import Encoder
+from ssd_edge_runtime.errors import DataError
+
+ENCODER = "encoder.onnx"
+
+
+def save_encoder(folder: Path, encoder: Encoder) -> None:
+    """Write the encoder into a run folder, whole or not at all, unless it is there."""
+    write_encoder(folder / ENCODER, encoder)
+
+
+def write_encoder(place: Path, encoder: Encoder) -> None:
+    """Write an ordinary ONNX file of the encoder; it appears whole or not at all."""
+    data = encoder.to_onnx()
+    if place.is_file() and place.read_bytes() == data:
+        return
+    temporary = place.with_name(f"{place.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(place)
+
+
+def load_embeddings(folder: Path, backbone: str | None) -> Embeddings | None:
+    """The encoder in a run folder, called after ``backbone``, with the cache beside it; None without a backbone.
+
+    Raises DataError where it is missing, EdgeModelError where it is no encoder.
+    """
+    if backbone is None:
+        return None
+    if not (folder / ENCODER).is_file():
+        raise DataError(f"{folder}: {ENCODER} is missing, which this run was trained behind")
+    return Embeddings(Encoder.from_onnx(folder / ENCODER, Path(backbone).stem), folder.parent / CACHE)
+
+
+def check_same(folder: Path, digest: str | None, embeddings: Embeddings | None) -> None:
+    """Raise DataError unless the encoder in ``folder`` is that with ``digest``, which a run was trained behind."""
+    found = None if embeddings is None else embeddings.encoder.digest
+    if found != digest:
+        raise DataError(f"{folder / ENCODER}: not the encoder that this run was trained behind; put that one back")

@@ -1,0 +1,38 @@
+"""``--backbone``: a torchvision model's name or the path of an ONNX encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssd_edge.encoders.backbone import torchvision_backbone
+from ssd_edge.encoders.to_onnx import encoder_of
+from ssd_edge_runtime.encoder import Encoder
+from ssd_edge_runtime.options import require
+
+
+def make_encoder(
+    backbone: str | Path,
+    input_shape: tuple[int, ...],
+    *,
+    weights: str | Path | None = None,
+    size: int | None = None,
+) -> Encoder:
+    """The frozen encoder for raw samples of ``input_shape``.
+
+    ``backbone``: path of an ONNX file, or a model of torchvision, whose default weights are downloaded unless
+    ``weights`` is a file with its state dict; ``size``: side of the square its images are resized to.
+
+    An ONNX encoder brings its own input shape; whether it fits is checked where samples meet it. Raises
+    OptionError, DataError, EdgeModelError, OSError.
+    """
+    if is_file(backbone):
+        for option, value in (("backbone-weights", weights), ("backbone-size", size)):
+            require(value is None, f"{option} goes with a model of torchvision; {backbone} is a file")
+        return Encoder.from_onnx(backbone)
+    module = torchvision_backbone(str(backbone), input_shape, weights, size)
+    return encoder_of(module, input_shape, str(backbone))
+
+
+def is_file(backbone: str | Path) -> bool:
+    """Whether ``backbone`` names a file rather than a model."""
+    return isinstance(backbone, Path) or backbone.endswith(".onnx") or Path(backbone).is_file()
