@@ -18,11 +18,11 @@ from ssd_edge_export.build import solve
 from ssd_edge_export.calibration import calibrate
 from ssd_edge_export.finetune import fine_tune
 from ssd_edge_export.lottery import lottery_ticket
-from ssd_edge_export.masking import Pruned, prune_network, resolve
+from ssd_edge_export.masking import Pruned, prune_network, resolve, resolve_budget
 from ssd_edge_export.neurons import Int64
-from ssd_edge_export.observe import Float32
+from ssd_edge_export.observe import Float32, LayerActivity
 from ssd_edge_export.options import Budget, Criterion, PruneOptions
-from ssd_edge_export.refit import refit_readout
+from ssd_edge_export.refit import imitate
 from ssd_edge_export.source import Samples, run_samples, samples_of, task_names
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import LearningOptions, require
@@ -69,7 +69,7 @@ def prune(
     *,
     density: float = 0.05,
     criterion: Criterion = "auto",
-    budget: Budget = "row",
+    budget: Budget = "auto",
     reserve: float = 0.1,
     drop_inactive: bool = False,
     refit: bool = True,
@@ -104,7 +104,7 @@ def prune_run(run: Run, options: PruneOptions, data: Dataset | None = None, tick
     learned = parse_method(run.config.method).network.learns_features
     if options.criterion == "lottery-ticket":
         ticket, found = lottery_ticket(run, options, tick=tick)
-        report = {**found.report, "reason": "", "refit": False, "fine_tune_epochs": 0}
+        report = {**found.report, "reason": "", "budget_reason": "", "refit": False, "fine_tune_epochs": 0}
         return dataclasses.replace(ticket, provenance={**run.provenance, "prune": report}, path=None)
     pruned = _prune(run.network, samples.x, options, learned, run.analytic is not None, run.learning, tick)
     network = pruned.network
@@ -133,14 +133,18 @@ def _prune(
     tick: Tick,
 ) -> Pruned:
     require(options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run")
-    criterion, reason = resolve(options.criterion, learned=learned, analytic=analytic, density=options.density)
-    pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion))
+    criterion, reason = resolve(options.criterion, learned=learned)
+    budget, why = resolve_budget(options.budget, learned=learned, analytic=analytic)
     refit = options.refit and not analytic and options.density < 1.0
-    if refit:
-        refit_readout(pruned.network, network, x, nonnegative=learning.nonnegative)
+
+    def fit(pruned: TopKNetwork, activities: list[LayerActivity]) -> None:
+        if refit:
+            imitate(pruned, network, x, activities, nonnegative=learning.nonnegative)
+
+    pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion, budget=budget), fit=fit)
     if options.fine_tune_epochs:
         fine_tune(pruned.network, network, x, learning, options.fine_tune_epochs, options.seed, tick)
-    report = {"reason": reason, "refit": refit, "fine_tune_epochs": options.fine_tune_epochs}
+    report = {"reason": reason, "budget_reason": why, "refit": refit, "fine_tune_epochs": options.fine_tune_epochs}
     return Pruned(pruned.network, {**pruned.report, **report})
 
 

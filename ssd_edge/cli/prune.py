@@ -35,10 +35,11 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
 )
 @click.option(
     "--budget",
-    type=click.Choice(["row", "layer", "global"]),
-    default="row",
+    type=click.Choice(["auto", "row", "firing", "layer", "global"]),
+    default="auto",
     show_default=True,
-    help="What keeps its share: every row, every layer, or the network.",
+    help="What keeps its share: every row; rows by how often their neuron fires; every layer; the network. "
+    "auto is firing for a trained readout, else row.",
 )
 @click.option(
     "--reserve",
@@ -48,7 +49,7 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
     help="Share of the neurons, the least active, that keep a random sparse row for tasks to come.",
 )
 @click.option("--drop-inactive", is_flag=True, help="Remove neurons that never fire; the shape changes.")
-@click.option("--refit/--no-refit", default=True, help="Fit a trained readout to the unpruned network's logits.")
+@click.option("--refit/--no-refit", default=True, help="Fit kept weights and a trained readout to the unpruned.")
 @click.option(
     "--fine-tune-epochs",
     type=int,
@@ -188,14 +189,16 @@ def accuracy(before: Any, after: Any) -> dict[str, float]:
 def print_report(report: dict[str, Any]) -> None:
     """One line per layer, the criterion and the accuracy."""
     reason = f" ({report['reason']})" if report["reason"] else ""
-    plain(f"criterion {report['criterion']}{reason}, budget {report['budget']}")
+    plain(f"criterion {report['criterion']}{reason}")
+    why = f" ({report['budget_reason']})" if report["budget_reason"] else ""
+    plain(f"budget {report['budget']}{why}")
     for layer in report["layers"]:
         rows, width = layer["shape"]
         text = f"{layer['name']}: {layer['nonzeros']} of {rows} x {width} weights ({100 * layer['density']:.2f} %)"
         extra = [f"{layer[name]} {what}" for name, what in EXTRAS.items() if layer[name]]
         plain(", ".join([text, *extra]))
     if report["refit"]:
-        plain("readout fitted to the unpruned network's logits")
+        plain("kept weights and readout fitted to the unpruned network's activations and logits")
     if report["fine_tune_epochs"]:
         plain(f"fine-tuned for {report['fine_tune_epochs']} epochs against the unpruned network")
     plain(f"test accuracy {report['accuracy']['before']:.4f} before, {report['accuracy']['after']:.4f} after")
