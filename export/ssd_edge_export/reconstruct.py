@@ -12,6 +12,7 @@ from ssd_edge_export.neurons import Int64
 from ssd_edge_export.observe import BATCH, Float32, batches
 
 STEPS = 400
+TINY = 1e-12
 
 
 @torch.no_grad()
@@ -64,15 +65,13 @@ def solution(
     Imaging Sciences 2009), ``STEPS`` steps of 1 / largest eigenvalue; s is the best for the rows before each.
     """
     support = torch.ones_like(targets) if layer.mask is None else layer.mask[rows].float()
-    step = 1.0 / float(torch.linalg.eigvalsh(inputs.double())[-1])
+    step = 1.0 / max(TINY, float(torch.linalg.eigvalsh(inputs.double())[-1]))
     found = ahead = layer.weight[rows]
     momentum = 1.0
     for _ in range(STEPS):
         answers = ahead @ inputs
-        scale = (shares @ (ahead * targets).sum(1)) / (shares @ (ahead * answers).sum(1))
-        if not scale > 0.0:
-            break
-        new = (ahead - step * (answers - targets / scale)) * support
+        scale = (shares @ (ahead * targets).sum(1)) / (shares @ (ahead * answers).sum(1)).clamp_min(TINY)
+        new = (ahead - step * (answers - targets / scale.clamp_min(TINY))) * support
         new = normalize_rows(new.clamp_min(0.0) if nonnegative else new)
         following = (1.0 + (1.0 + 4.0 * momentum**2) ** 0.5) / 2.0
         found, ahead, momentum = new, new + (momentum - 1.0) / following * (new - found), following

@@ -43,9 +43,10 @@ def refit_readout(student: TopKNetwork, teacher: TopKNetwork, x: Float32, *, non
     gram = torch.zeros(n, n, dtype=torch.float64, device=device)
     cross = torch.zeros(len(student.classes), n, dtype=torch.float64, device=device)
     for (_, own), (_, other) in zip(batches(student, x), batches(teacher, x), strict=True):
-        z, logits = own[-1].double(), teacher.readout(other[-1]).double()
-        gram.addmm_(z.T, z)
-        cross.addmm_(logits.T, z)
+        fired = own[-1].any(dim=0).nonzero()[:, 0]
+        z = own[-1][:, fired]
+        gram[fired[:, None], fired] += (z.T @ z).double()
+        cross[:, fired] += (teacher.readout(other[-1]).T @ z).double()
     gram.diagonal().add_(RHO * gram.trace() / n)
     if float(gram.diagonal().min()) <= 0.0:
         return

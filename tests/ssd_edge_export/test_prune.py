@@ -64,6 +64,48 @@ def test_total_is_kept_for_wider_budgets(network, samples, budget):
     assert total == round(0.2 * (30 * 20 + 12 * 30))
 
 
+def test_firing_budget_gives_weights_to_neurons_that_fire(network, samples):
+    options = PruneOptions(density=0.25, criterion="magnitude", budget="firing", reserve=0.1)
+    pruned = prune_network(network, samples, options).network
+    for layer, seen in zip(pruned.topk_layers, observe(network, samples), strict=True):
+        n, d = layer.weight.shape
+        even, per_row = round(0.25 * d), layer.mask.sum(1).numpy()
+        assert per_row.sum() == n * even and per_row.min() >= 1
+        reserve = least_active(seen.activation_count, 0.1)
+        assert (per_row[reserve] == even).all()
+        others = np.setdiff1d(np.arange(n), reserve)
+        order = others[np.argsort(seen.activation_count[others], kind="stable")]
+        assert (np.diff(per_row[order]) >= -1).all() and per_row[order[-1]] > even
+
+
+def test_pruning_by_rows_what_was_pruned_by_firing_revives_nothing(network, samples):
+    first = prune_network(network, samples, PruneOptions(0.4, "magnitude", "firing")).network
+    second = prune_network(first, samples, PruneOptions(0.3, "random", "row")).network
+    third = prune_network(first, samples, PruneOptions(0.2, "magnitude", "firing")).network
+    for again in (second, third):
+        for before, after in zip(first.topk_layers, again.topk_layers, strict=True):
+            assert not (after.mask & ~before.mask).any()
+
+
+def test_trained_readout_keeps_its_accuracy_at_few_weights(gradient_run):
+    pruned = prune(gradient_run, density=0.1)
+    report = pruned.provenance["prune"]
+    assert (report["criterion"], report["budget"], report["refit"]) == ("sampled", "firing", True)
+    even = prune(gradient_run, density=0.1, budget="row", refit=False)
+    assert accuracy_on_test(pruned) >= accuracy_on_test(gradient_run) - 0.02
+    assert accuracy_on_test(even) < accuracy_on_test(pruned)
+
+
+def test_inactive_neurons_are_dropped_after_the_fit(gradient_run):
+    whole = prune(gradient_run, density=0.3, reserve=0.0)
+    smaller = prune(gradient_run, density=0.3, reserve=0.0, drop_inactive=True)
+    dropped = smaller.provenance["prune"]["layers"][0]["dropped"]
+    assert smaller.network.topk_layers[0].weight.shape[0] == 48 - dropped
+    x = torch.from_numpy(gradient_run.training_data().x)
+    with torch.no_grad():
+        torch.testing.assert_close(smaller.network(x), whole.network(x), rtol=1e-5, atol=1e-5)
+
+
 def test_reserve_keeps_the_least_active_neurons_a_random_row(network, samples):
     options = PruneOptions(density=0.2, criterion="magnitude", budget="row", reserve=0.4)
     activity = observe(network, samples)[0]
