@@ -89,7 +89,9 @@ def print_report(report: dict[str, Any]) -> None:
     pruned = report["prune"]
     if pruned:
         reason = f" ({pruned['reason']})" if pruned.get("reason") else ""
-        plain(f"pruned to {100 * pruned['density']:g} % by {pruned['criterion']}{reason}")
+        plain(
+            f"pruned to {100 * pruned['density']:g} % by {pruned['criterion']}{reason}, budget {pruned['budget']}"
+        )
     for layer in report["layers"]:
         rows, width = layer["shape"]
         plain(

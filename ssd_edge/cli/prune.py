@@ -26,14 +26,14 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
 
 
 @click.command(short_help="Prune a run to its Top-K-active weights.", epilog=EXAMPLE)
-@click.argument("runs", metavar="RUN", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--density", type=float, default=0.05, show_default=True, help="Share of the weights to keep.")
 @click.option(
     "--criterion",
     type=click.Choice(CRITERIA),
     default="auto",
     show_default=True,
-    help="What ranks weights; auto chooses by method, readout and density, and says why.",
+    help="What ranks weights; auto is sampled for learned weights, else random.",
 )
 @click.option(
     "--budget",
@@ -51,7 +51,9 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
     help="Share of the neurons, the least active, that keep a random sparse row for tasks to come.",
 )
 @click.option("--drop-inactive", is_flag=True, help="Remove neurons that never fire; the shape changes.")
-@click.option("--refit/--no-refit", default=True, help="Fit kept weights and a trained readout to the unpruned.")
+@click.option(
+    "--refit/--no-refit", default=True, help="Fit kept weights and a trained readout to the unpruned network."
+)
 @click.option(
     "--fine-tune-epochs",
     type=int,
@@ -109,8 +111,8 @@ def command(
     """Prune RUN to its Top-K-active weights and write a run folder again.
 
     Ranks by activation frequency x |w| x mean |input| while active, by magnitude, by chance, or by training again
-    and again (lottery-ticket); every row keeps its share and the shape stays unless asked. Needs the data that RUN
-    was trained on. With --sweep several runs, seeds of one setting, give one table.
+    and again (lottery-ticket). The shape stays unless asked. Needs the data that RUN was trained on. With --sweep
+    several runs, seeds of one setting, give one table.
     """
     require_torch("pruning")
     from ssd_edge.training import Run
