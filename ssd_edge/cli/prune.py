@@ -254,9 +254,6 @@ def print_report(report: dict[str, Any]) -> None:
     if report["fine_tune_epochs"]:
         plain(f"fine-tuned for {report['fine_tune_epochs']} epochs against the unpruned network")
     plain(f"test accuracy {report['accuracy']['before']:.4f} before, {report['accuracy']['after']:.4f} after")
-    lost = report["accuracy"]["before"] - report["accuracy"]["after"]
-    if report["refit"] and not report["fine_tune_epochs"] and lost > 0.01:
-        plain("--fine-tune-epochs 5 may bring part of that back")
     plain(f"wrote {report['run']}")
 
 
