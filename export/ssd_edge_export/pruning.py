@@ -16,7 +16,7 @@ from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.build import solve
 from ssd_edge_export.calibration import calibrate
-from ssd_edge_export.finetune import fine_tune
+from ssd_edge_export.finetune import AFTER_REFIT, FASTER, fine_tune
 from ssd_edge_export.lottery import lottery_ticket
 from ssd_edge_export.masking import Pruned, prune_network, resolve, resolve_budget
 from ssd_edge_export.neurons import Int64
@@ -143,7 +143,10 @@ def _prune(
 
     pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion, budget=budget), fit=fit)
     if options.fine_tune_epochs:
-        fine_tune(pruned.network, network, x, learning, options.fine_tune_epochs, options.seed, tick)
+        faster = AFTER_REFIT if refit else FASTER
+        fine_tune(
+            pruned.network, network, x, learning, options.fine_tune_epochs, options.seed, tick, faster=faster
+        )
     report = {"reason": reason, "budget_reason": why, "refit": refit, "fine_tune_epochs": options.fine_tune_epochs}
     return Pruned(pruned.network, {**pruned.report, **report})
 
