@@ -45,13 +45,18 @@ def resolve(criterion: Criterion, *, learned: bool) -> tuple[Criterion, str]:
     )
 
 
-def resolve_budget(choice: Budget, *, learned: bool, analytic: bool) -> tuple[Budget, str]:
-    """The budget that ``auto`` stands for, and why; any other is returned as it is, with no reason."""
+def resolve_budget(choice: Budget, *, learned: bool, analytic: bool, to_come: bool) -> tuple[Budget, str]:
+    """The budget that ``auto`` stands for, and why; any other is returned as it is, with no reason.
+
+    ``to_come``: whether the network is to learn further tasks.
+    """
     if choice != "auto":
         return choice, ""
-    if learned and not analytic:
-        return "firing", "a trained readout listens to neurons that fire, so that is where weights go"
-    return "row", "every neuron may matter to classes to come"
+    if not learned or analytic:
+        return "row", "every neuron may matter to classes to come"
+    if to_come:
+        return "row", "tasks are to come, and free neurons can only be won for them at equal length"
+    return "firing", "a trained readout listens to neurons that fire, so that is where weights go"
 
 
 def prune_network(

@@ -106,7 +106,8 @@ def prune_run(run: Run, options: PruneOptions, data: Dataset | None = None, tick
         ticket, found = lottery_ticket(run, options, tick=tick)
         report = {**found.report, "reason": "", "budget_reason": "", "refit": False, "fine_tune_epochs": 0}
         return dataclasses.replace(ticket, provenance={**run.provenance, "prune": report}, path=None)
-    pruned = _prune(run.network, samples.x, options, learned, run.analytic is not None, run.learning, tick)
+    analytic, further = run.analytic is not None, run.config.last_task < run.config.tasks
+    pruned = _prune(run.network, samples.x, options, learned, analytic, run.learning, tick, further)
     network = pruned.network
     recount(network, samples, [run.network.classes.index(name) for name in task_names(run)[-1]])
     result = dataclasses.replace(
@@ -131,10 +132,11 @@ def _prune(
     analytic: bool,
     learning: LearningOptions,
     tick: Tick,
+    to_come: bool = False,
 ) -> Pruned:
     require(options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run")
     criterion, reason = resolve(options.criterion, learned=learned)
-    budget, why = resolve_budget(options.budget, learned=learned, analytic=analytic)
+    budget, why = resolve_budget(options.budget, learned=learned, analytic=analytic, to_come=to_come)
     refit = options.refit and not analytic and options.density < 1.0
 
     def fit(pruned: TopKNetwork, activities: list[LayerActivity]) -> None:

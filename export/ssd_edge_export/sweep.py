@@ -94,7 +94,12 @@ def _sweep_run(
     tick: Tick,
 ) -> dict[str, Any]:
     learned = parse_method(run.config.method).network.learns_features
-    budget, _ = resolve_budget(settings[0].budget, learned=learned, analytic=run.analytic is not None)
+    budget, _ = resolve_budget(
+        settings[0].budget,
+        learned=learned,
+        analytic=run.analytic is not None,
+        to_come=run.config.last_task < run.config.tasks,
+    )
     training, held = run_samples(run, data)
     fitted = some(training, most_samples, settings[0].seed)
     judged = _judged(run, held, measure_on)

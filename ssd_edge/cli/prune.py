@@ -23,6 +23,7 @@ Example:
   ssd-edge prune runs/first --sweep --criteria sampled,lottery-ticket --densities 0.2,0.05 -o runs/tickets
 """
 CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticket")
+BUDGETS = ("auto", "row", "firing", "layer", "global")
 
 
 @click.command(short_help="Prune a run to its Top-K-active weights.", epilog=EXAMPLE)
@@ -37,11 +38,11 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
 )
 @click.option(
     "--budget",
-    type=click.Choice(["auto", "row", "firing", "layer", "global"]),
+    type=click.Choice(BUDGETS),
     default="auto",
     show_default=True,
     help="What keeps its share: every row; rows by how often their neuron fires; every layer; the network. "
-    "auto is firing for a trained readout, else row.",
+    "auto is firing for a trained readout with all its tasks behind it, else row.",
 )
 @click.option(
     "--reserve",

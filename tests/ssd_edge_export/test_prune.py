@@ -88,7 +88,9 @@ def test_pruning_by_rows_what_was_pruned_by_firing_revives_nothing(network, samp
 
 
 def test_trained_readout_keeps_its_accuracy_at_few_weights(gradient_run):
-    pruned = prune(gradient_run, density=0.1)
+    assert prune(gradient_run, density=0.1).provenance["prune"]["budget"] == "row"
+    finished = dataclasses.replace(gradient_run, config=dataclasses.replace(gradient_run.config, tasks=2))
+    pruned = prune(finished, density=0.1)
     report = pruned.provenance["prune"]
     assert (report["criterion"], report["budget"], report["refit"]) == ("sampled", "firing", True)
     even = prune(gradient_run, density=0.1, budget="row", refit=False)
@@ -97,8 +99,9 @@ def test_trained_readout_keeps_its_accuracy_at_few_weights(gradient_run):
 
 
 def test_inactive_neurons_are_dropped_after_the_fit(gradient_run):
-    whole = prune(gradient_run, density=0.3, reserve=0.0)
-    smaller = prune(gradient_run, density=0.3, reserve=0.0, drop_inactive=True)
+    options = {"density": 0.3, "budget": "firing", "reserve": 0.0}
+    whole = prune(gradient_run, **options)
+    smaller = prune(gradient_run, drop_inactive=True, **options)
     dropped = smaller.provenance["prune"]["layers"][0]["dropped"]
     assert smaller.network.topk_layers[0].weight.shape[0] == 48 - dropped
     x = torch.from_numpy(gradient_run.training_data().x)
@@ -157,10 +160,15 @@ def test_auto_says_what_it_picks():
         criterion, reason = resolve("auto", learned=learned)
         assert criterion == wanted and reason
     assert resolve("magnitude", learned=False) == ("magnitude", "")
-    for learned, analytic, wanted in ((False, True, "row"), (True, True, "row"), (True, False, "firing")):
-        budget, reason = resolve_budget("auto", learned=learned, analytic=analytic)
+    for learned, analytic, to_come, wanted in (
+        (False, True, False, "row"),
+        (True, True, False, "row"),
+        (True, False, True, "row"),
+        (True, False, False, "firing"),
+    ):
+        budget, reason = resolve_budget("auto", learned=learned, analytic=analytic, to_come=to_come)
         assert budget == wanted and reason
-    assert resolve_budget("layer", learned=True, analytic=False) == ("layer", "")
+    assert resolve_budget("layer", learned=True, analytic=False, to_come=False) == ("layer", "")
 
 
 def test_run_stays_a_run(tmp_path, gradient_run, analytic_run, random_run):
