@@ -9,8 +9,13 @@ from numpy.typing import NDArray
 
 from ssd_edge_export.options import Budget
 
+Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+NEVER_FIRED = 1e-9
+"""Counts of neurons that never fired: they share what is left when all others have their whole rows."""
+HALVINGS = 100
 
 
 def kept(entries: int, density: float) -> int:
@@ -18,23 +23,49 @@ def kept(entries: int, density: float) -> int:
     return max(1, round(density * entries))
 
 
-def masks(importance: Sequence[Float64], density: float, budget: Budget) -> list[Mask]:
+def masks(
+    importance: Sequence[Float64], density: float, budget: Budget, shares: Sequence[Int64] = ()
+) -> list[Mask]:
     """Masks bool (n, d), one per layer, of the most important weights; ties go to the lower index.
 
-    row: ``kept(d)`` in every row. layer: ``kept(n d)`` in every layer. global: ``kept`` of all weights, where each
-    layer's importance is first divided by its mean, because layers see inputs of different scale.
+    row: ``kept(d)`` in every row. firing: as ``shares`` says, int64 (n,) per layer. layer: ``kept(n d)`` in every
+    layer. global: ``kept`` of all weights, where each layer's importance is first divided by its mean,
+    because layers see inputs of different scale.
     """
     if budget == "row":
         return [_largest(layer, kept(layer.shape[1], density)) for layer in importance]
+    if budget == "firing":
+        return [_largest(layer, share) for layer, share in zip(importance, shares, strict=True)]
     if budget == "layer":
         return [
             _largest(layer.reshape(1, -1), kept(layer.size, density)).reshape(layer.shape) for layer in importance
         ]
+    assert budget == "global", budget
     scaled = [_scaled(layer).reshape(-1) for layer in importance]
     everything = np.concatenate(scaled)[None]
     mask = _largest(everything, kept(everything.size, density))[0]
     ends = np.cumsum([layer.size for layer in importance])[:-1]
     return [part.reshape(layer.shape) for part, layer in zip(np.split(mask, ends), importance, strict=True)]
+
+
+def firing_shares(counts: Int64, least: Int64, most: Int64, total: int) -> Int64:
+    """How many weights each row keeps, int64 (n,): in proportion to the square root of its firing ``counts``.
+
+    If the error of a row falls as one over its weights, this is where ``sum counts_i / shares_i`` is smallest for
+    the given ``total`` (Neyman 1934 has the same for samples of strata). Each row has at least ``least`` and at
+    most ``most``; rows of neurons that never fired get more than their least only once all others have their most.
+    """
+    wanted = np.sqrt(np.maximum(counts, NEVER_FIRED))
+    low, high = 0.0, float(most.max(initial=1)) / float(wanted.min())
+    for _ in range(HALVINGS):
+        level = (low + high) / 2.0
+        fits = np.clip(np.floor(level * wanted), least, most).sum() <= total
+        low, high = (level, high) if fits else (low, level)
+    shares = np.clip(np.floor(low * wanted), least, most).astype(np.int64)
+    order = np.argsort(-wanted, kind="stable")
+    open_rows = order[shares[order] < most[order]]
+    shares[open_rows[: max(0, total - int(shares.sum()))]] += 1
+    return shares
 
 
 def _scaled(importance: Float64) -> Float64:
@@ -43,9 +74,10 @@ def _scaled(importance: Float64) -> Float64:
     return importance / mean if mean > 0.0 else importance
 
 
-def _largest(importance: Float64, count: int) -> Mask:
-    """The ``count`` largest of each row of (rows, columns)."""
+def _largest(importance: Float64, count: int | Int64) -> Mask:
+    """The ``count`` largest of each row of (rows, columns); one count for all, or one per row."""
     mask = np.zeros(importance.shape, np.bool_)
-    order = np.argsort(-importance, axis=1, kind="stable")[:, :count]
-    np.put_along_axis(mask, order, True, axis=1)
+    order = np.argsort(-importance, axis=1, kind="stable")
+    first = np.arange(importance.shape[1]) < np.reshape(count, (-1, 1))
+    np.put_along_axis(mask, order, np.broadcast_to(first, mask.shape), axis=1)
     return mask

@@ -11,7 +11,7 @@ from ssd_edge.training import Run
 from ssd_edge_export.build import Plan, build_state
 from ssd_edge_export.encoding import behind, check_fit, embedded, encoder_for
 from ssd_edge_export.neurons import usage
-from ssd_edge_export.options import Criterion
+from ssd_edge_export.options import Budget, Criterion
 from ssd_edge_export.provenance import run_provenance, weights_provenance
 from ssd_edge_export.pruning import prune
 from ssd_edge_export.source import run_samples, samples_of, task_names
@@ -29,6 +29,7 @@ def export_model(
     *,
     density: float | None = None,
     criterion: Criterion = "auto",
+    budget: Budget = "auto",
     values: ValuesType = "float16",
     readout: ReadoutKind | Matrix | None = None,
     learning_state: bool = True,
@@ -50,7 +51,8 @@ def export_model(
     ``classes``, ``k`` per layer, ``input_shape``, ``center`` (d,), and ``readout``, the trained (classes, n)
     matrix or ``"analytic"``.
 
-    ``density``: prune to it on the way, by ``criterion``, seeded by ``seed``. ``values``: how weights are stored.
+    ``density``: prune to it on the way, by ``criterion`` and ``budget``, seeded by ``seed``. ``values``: how
+    weights are stored.
     ``readout``: ``"analytic"`` solves a closed-form readout for a run trained by gradient, too.
     ``learning_state``: keep what the device needs to go on learning. ``data``: the training samples, where a run
     cannot load its own; weights from elsewhere need them to be pruned, for the analytic readout, and for counts
@@ -72,6 +74,7 @@ def export_model(
             loaded,
             density=density,
             criterion=criterion,
+            budget=budget,
             values=values,
             readout=readout,
             data=data,
@@ -91,6 +94,7 @@ def export_model(
             center=center,
             density=density,
             criterion=criterion,
+            budget=budget,
             values=values,
             data=data,
             seed=seed,

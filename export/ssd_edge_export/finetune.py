@@ -16,6 +16,8 @@ from ssd_edge_runtime.options import LearningOptions
 MOMENTUM = 0.9
 FASTER = 6.0
 """Step size in units of the training's: the target stands still, so larger steps are safe, and measured better."""
+AFTER_REFIT = 0.2
+"""The same after a refit, where little is left to move: steps of 1 and 6 undid what it had found."""
 
 
 def fine_tune(
@@ -26,6 +28,8 @@ def fine_tune(
     epochs: int,
     seed: int,
     tick: Callable[[int], None] = lambda samples: None,
+    *,
+    faster: float = FASTER,
 ) -> None:
     """Distill ``teacher`` into the kept weights of ``student``, in place, on x float32 (N, *input_shape).
 
@@ -41,7 +45,7 @@ def fine_tune(
     for parameter in parameters:
         parameter.requires_grad_(True)
     scale = deviation(teacher, x)
-    optimizer = torch.optim.SGD(parameters, lr=FASTER * options.learning_rate, momentum=MOMENTUM)
+    optimizer = torch.optim.SGD(parameters, lr=faster * options.learning_rate, momentum=MOMENTUM)
     for _ in range(epochs):
         order = rng.permutation(len(x))
         for start in range(0, len(x), options.batch_size):

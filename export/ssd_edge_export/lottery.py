@@ -16,7 +16,7 @@ from ssd_edge.training.api import pick_device
 from ssd_edge.training.run import load_data
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_export.masking import Pruned, prune_network
-from ssd_edge_export.options import PruneOptions
+from ssd_edge_export.options import Budget, PruneOptions
 from ssd_edge_export.source import run_samples
 from ssd_edge_runtime.options import require
 
@@ -30,20 +30,22 @@ def lottery_ticket(
 ) -> tuple[Run, Pruned]:
     """Train, keep the largest weights, rewind W to an early step, train again; ``rounds`` times.
 
-    Each round keeps the same share of what the last has left, down to ``options.density``; budget and reserve are
-    as in any pruning. V starts anew in every round. The first round takes the trained ``run`` for its training.
+    Each round keeps the same share of what the last has left, down to ``options.density``. The reserve is as in
+    any pruning; so is the budget, but auto means row: who fires is decided anew in every round. V starts anew in
+    every round. The first round takes the trained ``run`` for its training.
     ``tick`` is called with 1 after every training. Raises OptionError for a run that does not learn W.
     """
     require(
         parse_method(run.config.method).network.learns_features and _trainer(run).total_steps > 0,
         f"criterion lottery-ticket trains W again and again, but method {run.config.method} does not learn it",
     )
+    budget: Budget = "row" if options.budget == "auto" else options.budget
     samples, _ = run_samples(run)
     early = early_weights(run)
     ticket = run
     for number in range(1, rounds + 1):
         density = options.density ** (number / rounds)
-        chosen = dataclasses.replace(options, density=density, criterion="magnitude")
+        chosen = dataclasses.replace(options, density=density, criterion="magnitude", budget=budget)
         pruned = prune_network(ticket.network, samples.x, chosen)
         masks = [layer.mask for layer in pruned.network.topk_layers]
         ticket = _train_masked(run, early, [mask for mask in masks if mask is not None])

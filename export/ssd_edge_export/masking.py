@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,11 @@ from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
 from ssd_edge_export import budget, importance
 from ssd_edge_export.neurons import Int64, least_active
 from ssd_edge_export.observe import Float32, LayerActivity, batches, observe
-from ssd_edge_export.options import Criterion, PruneOptions
+from ssd_edge_export.options import Budget, Criterion, PruneOptions
 from ssd_edge_runtime.options import require
 
-FAITHFUL_FROM = 0.1
-"""Density from which ``activity`` was the best criterion under a trained readout."""
+LEAST = 0.1
+"""Under the firing budget every row keeps at least this part of an even share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Pruned:
     """JSON: options as resolved; per layer shape, nonzeros, density, empty rows, reserve, dropped neurons."""
 
 
-def resolve(criterion: Criterion, *, learned: bool, analytic: bool, density: float) -> tuple[Criterion, str]:
+def resolve(criterion: Criterion, *, learned: bool) -> tuple[Criterion, str]:
     """The criterion that ``auto`` stands for, and why (docs/prune-and-export.md has the figures behind it).
 
     Any other is returned as it is, with no reason.
@@ -39,38 +39,55 @@ def resolve(criterion: Criterion, *, learned: bool, analytic: bool, density: flo
         return criterion, ""
     if not learned:
         return "random", "random weights carry no information that could rank them"
-    if not analytic and density >= FAITHFUL_FROM:
-        return (
-            "activity",
-            "a trained readout expects neurons to answer as before, and enough weights stay for that",
-        )
     return (
         "sampled",
         "a draw weighted by |w| keeps rows more different from one another than the largest weights do",
     )
 
 
+def resolve_budget(choice: Budget, *, learned: bool, analytic: bool, to_come: bool) -> tuple[Budget, str]:
+    """The budget that ``auto`` stands for, and why; any other is returned as it is, with no reason.
+
+    ``to_come``: whether the network is to learn further tasks.
+    """
+    if choice != "auto":
+        return choice, ""
+    if not learned or analytic:
+        return "row", "every neuron may matter to classes to come"
+    if to_come:
+        return "row", "tasks are to come, and free neurons can only be won for them at equal length"
+    return "firing", "a trained readout listens to neurons that fire, so that is where weights go"
+
+
 def prune_network(
-    network: TopKNetwork, x: Float32, options: PruneOptions, activities: list[LayerActivity] | None = None
+    network: TopKNetwork,
+    x: Float32,
+    options: PruneOptions,
+    activities: list[LayerActivity] | None = None,
+    fit: Callable[[TopKNetwork, list[LayerActivity]], None] = lambda pruned, activities: None,
 ) -> Pruned:
     """Prune a copy of ``network``, by what its layers do on ``x`` float32 (N, *input_shape); rows renormalized.
 
-    ``options.criterion`` must be resolved. ``activities``: what ``observe`` gave, where it is known.
+    Criterion and budget must be resolved. ``activities``: what ``observe`` gave, where it is known. ``fit`` may
+    change what is kept, before inactive neurons are dropped.
 
     Raises OptionError for a network pruned below ``density`` already.
     """
     check_density(network, options.density)
     rng = np.random.default_rng(options.seed)
     activities = activities or observe(network, x)
-    scores = [
-        score(layer, seen, options.criterion, rng)
-        for layer, seen in zip(network.topk_layers, activities, strict=True)
-    ]
+    layers = network.topk_layers
+    scores = [score(layer, seen, options.criterion, rng) for layer, seen in zip(layers, activities, strict=True)]
     reserves = [least_active(seen.activation_count, options.reserve) for seen in activities]
-    for layer, importances, reserve in zip(network.topk_layers, scores, reserves, strict=True):
+    for layer, importances, reserve in zip(layers, scores, reserves, strict=True):
         chosen = random_rows(layer, reserve, options.density, rng)
         importances[reserve] = np.where(chosen, np.inf, -np.inf)
-    pruned = with_masks(network, budget.masks(scores, options.density, options.budget))
+    shares = [
+        row_shares(layer, seen, reserve, options.density)
+        for layer, seen, reserve in zip(layers, activities, reserves, strict=True)
+    ]
+    pruned = with_masks(network, budget.masks(scores, options.density, options.budget, shares))
+    fit(pruned, activities)
     dropped: list[Int64] = [np.zeros(0, np.int64) for _ in reserves]
     if options.drop_inactive:
         dropped = inactive(pruned, x, reserves)
@@ -106,6 +123,20 @@ def score(layer: TopKLayer, seen: LayerActivity, criterion: Criterion, rng: np.r
     return scores
 
 
+def row_shares(layer: TopKLayer, seen: LayerActivity, reserve: Int64, density: float) -> Int64:
+    """Weights of each row under the firing budget, int64 (n,), together as many as under the row budget.
+
+    The reserve keeps even shares, every other row at least ``LEAST`` of one.
+    """
+    rows, width = layer.weight.shape
+    even = budget.kept(width, density)
+    most = np.full(rows, width) if layer.mask is None else layer.mask.sum(1).cpu().numpy()
+    least = np.full(rows, max(1, round(LEAST * even)))
+    least[reserve] = even
+    most[reserve] = np.minimum(most[reserve], even)
+    return budget.firing_shares(seen.activation_count, np.minimum(least, most), most, rows * even)
+
+
 def random_rows(layer: TopKLayer, rows: Int64, density: float, rng: np.random.Generator) -> budget.Mask:
     """A random mask of each of ``rows``, bool (rows, d)."""
     weight = layer.weight.detach().cpu().numpy()[rows]
@@ -119,7 +150,8 @@ def with_masks(network: TopKNetwork, masks: Sequence[budget.Mask]) -> TopKNetwor
     """A copy that keeps only the masked weights; rows renormalized, counts kept."""
     pruned = copy.deepcopy(network)
     for layer, mask in zip(pruned.topk_layers, masks, strict=True):
-        layer.mask = torch.from_numpy(mask).to(network.device)
+        kept = torch.from_numpy(mask).to(network.device)
+        layer.mask = kept if layer.mask is None else kept & layer.mask
         layer.apply_mask()
         layer.weight.copy_(normalize_rows(layer.weight))
     return pruned

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from ssd_edge_runtime.options import require, require_choice
 
 Criterion = Literal["auto", "activity", "magnitude", "sampled", "random", "lottery-ticket"]
-Budget = Literal["row", "layer", "global"]
+Budget = Literal["auto", "row", "firing", "layer", "global"]
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,15 @@ class PruneOptions:
     """Share of the weights of the hidden layers that is kept, in (0, 1]."""
     criterion: Criterion = "auto"
     """What ranks the weights; see ``importance.py``. auto chooses by method and readout; see ``resolve``."""
-    budget: Budget = "row"
-    """Every row keeps its share, or the best weights of a layer, or of all layers, are kept."""
+    budget: Budget = "auto"
+    """Every row keeps its share, or more of it where its neuron fires more; or the best weights of a layer, or of
+    all layers, are kept. auto chooses by readout; see ``resolve_budget``."""
     reserve: float = 0.1
     """Share of each layer's neurons, the least active, that keep a random sparse row for tasks to come."""
     drop_inactive: bool = False
     """Remove neurons that never fire and are not in the reserve; the shape changes."""
     refit: bool = True
-    """Fit a trained readout, in closed form, to the unpruned network's logits; an analytic one is solved anew."""
+    """Fit kept weights and a trained readout to the unpruned network; an analytic readout is solved anew."""
     fine_tune_epochs: int = 0
     """Epochs of distillation from the unpruned network into the kept weights, by gradient."""
     seed: int = 0

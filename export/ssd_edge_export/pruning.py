@@ -16,13 +16,13 @@ from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.build import solve
 from ssd_edge_export.calibration import calibrate
-from ssd_edge_export.finetune import fine_tune
+from ssd_edge_export.finetune import AFTER_REFIT, FASTER, fine_tune
 from ssd_edge_export.lottery import lottery_ticket
-from ssd_edge_export.masking import Pruned, prune_network, resolve
+from ssd_edge_export.masking import Pruned, prune_network, resolve, resolve_budget
 from ssd_edge_export.neurons import Int64
-from ssd_edge_export.observe import Float32
+from ssd_edge_export.observe import Float32, LayerActivity
 from ssd_edge_export.options import Budget, Criterion, PruneOptions
-from ssd_edge_export.refit import refit_readout
+from ssd_edge_export.refit import imitate
 from ssd_edge_export.source import Samples, run_samples, samples_of, task_names
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import LearningOptions, require
@@ -69,7 +69,7 @@ def prune(
     *,
     density: float = 0.05,
     criterion: Criterion = "auto",
-    budget: Budget = "row",
+    budget: Budget = "auto",
     reserve: float = 0.1,
     drop_inactive: bool = False,
     refit: bool = True,
@@ -104,9 +104,10 @@ def prune_run(run: Run, options: PruneOptions, data: Dataset | None = None, tick
     learned = parse_method(run.config.method).network.learns_features
     if options.criterion == "lottery-ticket":
         ticket, found = lottery_ticket(run, options, tick=tick)
-        report = {**found.report, "reason": "", "refit": False, "fine_tune_epochs": 0}
+        report = {**found.report, "reason": "", "budget_reason": "", "refit": False, "fine_tune_epochs": 0}
         return dataclasses.replace(ticket, provenance={**run.provenance, "prune": report}, path=None)
-    pruned = _prune(run.network, samples.x, options, learned, run.analytic is not None, run.learning, tick)
+    analytic, further = run.analytic is not None, run.config.last_task < run.config.tasks
+    pruned = _prune(run.network, samples.x, options, learned, analytic, run.learning, tick, further)
     network = pruned.network
     recount(network, samples, [run.network.classes.index(name) for name in task_names(run)[-1]])
     result = dataclasses.replace(
@@ -131,16 +132,24 @@ def _prune(
     analytic: bool,
     learning: LearningOptions,
     tick: Tick,
+    to_come: bool = False,
 ) -> Pruned:
     require(options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run")
-    criterion, reason = resolve(options.criterion, learned=learned, analytic=analytic, density=options.density)
-    pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion))
+    criterion, reason = resolve(options.criterion, learned=learned)
+    budget, why = resolve_budget(options.budget, learned=learned, analytic=analytic, to_come=to_come)
     refit = options.refit and not analytic and options.density < 1.0
-    if refit:
-        refit_readout(pruned.network, network, x, nonnegative=learning.nonnegative)
+
+    def fit(pruned: TopKNetwork, activities: list[LayerActivity]) -> None:
+        if refit:
+            imitate(pruned, network, x, activities, nonnegative=learning.nonnegative)
+
+    pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion, budget=budget), fit=fit)
     if options.fine_tune_epochs:
-        fine_tune(pruned.network, network, x, learning, options.fine_tune_epochs, options.seed, tick)
-    report = {"reason": reason, "refit": refit, "fine_tune_epochs": options.fine_tune_epochs}
+        faster = AFTER_REFIT if refit else FASTER
+        fine_tune(
+            pruned.network, network, x, learning, options.fine_tune_epochs, options.seed, tick, faster=faster
+        )
+    report = {"reason": reason, "budget_reason": why, "refit": refit, "fine_tune_epochs": options.fine_tune_epochs}
     return Pruned(pruned.network, {**pruned.report, **report})
 
 

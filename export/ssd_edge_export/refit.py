@@ -1,16 +1,35 @@
-"""A trained readout for the codes of pruned rows: the unpruned network's logits, in closed form."""
+"""A trained readout for pruned rows: the unpruned network's activations and logits, in closed form."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ssd_edge.model import TopKNetwork
-from ssd_edge_export.observe import Float32, batches
+from ssd_edge_export.observe import Float32, LayerActivity, batches
+from ssd_edge_export.reconstruct import fit_rows
 
 RHO = 1e-4
 """Regularizer: ``RHO * trace(G) / n`` on the diagonal."""
 STEPS = 500
+
+
+def imitate(
+    student: TopKNetwork,
+    teacher: TopKNetwork,
+    x: Float32,
+    activities: Sequence[LayerActivity],
+    *,
+    nonnegative: bool,
+) -> None:
+    """Fit the student's kept weights, then its V, to the teacher's answers on x float32 (N, *input_shape).
+
+    ``activities``: the teacher's. No label is used.
+    """
+    fit_rows(student, teacher, x, [seen.activation_count for seen in activities], nonnegative=nonnegative)
+    refit_readout(student, teacher, x, nonnegative=nonnegative)
 
 
 @torch.no_grad()
@@ -24,9 +43,10 @@ def refit_readout(student: TopKNetwork, teacher: TopKNetwork, x: Float32, *, non
     gram = torch.zeros(n, n, dtype=torch.float64, device=device)
     cross = torch.zeros(len(student.classes), n, dtype=torch.float64, device=device)
     for (_, own), (_, other) in zip(batches(student, x), batches(teacher, x), strict=True):
-        z, logits = own[-1].double(), teacher.readout(other[-1]).double()
-        gram.addmm_(z.T, z)
-        cross.addmm_(logits.T, z)
+        fired = own[-1].any(dim=0).nonzero()[:, 0]
+        z = own[-1][:, fired]
+        gram[fired[:, None], fired] += (z.T @ z).double()
+        cross[:, fired] += (teacher.readout(other[-1]).T @ z).double()
     gram.diagonal().add_(RHO * gram.trace() / n)
     if float(gram.diagonal().min()) <= 0.0:
         return

@@ -6,27 +6,31 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from ssd_edge.data import Dataset
+from ssd_edge.methods import parse_method
 from ssd_edge.training import Run
 from ssd_edge.training.plot import COLORS
 from ssd_edge_export.accuracy import accuracy
 from ssd_edge_export.build import solve
 from ssd_edge_export.calibration import calibrate
-from ssd_edge_export.masking import prune_network
+from ssd_edge_export.lottery import lottery_ticket
+from ssd_edge_export.masking import prune_network, resolve_budget
 from ssd_edge_export.observe import LayerActivity, observe
 from ssd_edge_export.options import Criterion, PruneOptions
-from ssd_edge_export.refit import refit_readout
+from ssd_edge_export.refit import imitate
 from ssd_edge_export.source import Samples, run_samples, samples_of
 from ssd_edge_runtime.errors import MissingExtraError
 from ssd_edge_runtime.options import require
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 CRITERIA: tuple[Criterion, ...] = ("activity", "magnitude", "sampled", "random")
+"""Those that a sweep draws by itself; a lottery ticket, which trains four times a point, only when asked for."""
+MeasureOn = Literal["auto", "hold-out", "test"]
 MOST_SAMPLES = 20_000
 """Training samples that the readouts are fitted on; as many for the unpruned network."""
 
@@ -34,51 +38,117 @@ Tick = Callable[[int], None]
 
 
 def sweep(
-    run: Run,
+    runs: Run | Sequence[Run],
     *,
     densities: Sequence[float] = DENSITIES,
     criteria: Sequence[Criterion] = CRITERIA,
     seeds: Sequence[int] = (0,),
     options: PruneOptions | None = None,
     most_samples: int = MOST_SAMPLES,
+    measure_on: MeasureOn = "auto",
     data: Dataset | None = None,
     tick: Tick = lambda points: None,
 ) -> dict[str, Any]:
-    """Accuracy of ``run`` pruned by every criterion, to every density, with every seed; JSON.
+    """Accuracy of every run pruned by every criterion, to every density, with every seed; JSON.
 
-    Measured on the run's hold-out where it has one, else on its test samples: ``measured_on`` says which. The
-    readout is fitted anew as ``prune`` does it, on at most ``most_samples`` training samples; the unpruned
-    network's analytic readout too.
-    ``options``: budget and reserve. ``tick`` is called with 1 after every point.
+    Measured on the runs' hold-out or test samples (``measure_on``; auto is the hold-out where there is one):
+    ``measured_on`` says which. Weights and readout are fitted anew as ``prune`` does it, on at most
+    ``most_samples`` training samples; the unpruned network's analytic readout too. A lottery ticket trains four
+    times, on all samples. ``runs`` differ by nothing but their seed. ``options``: budget and reserve. ``tick`` is
+    called with 1 after every point.
+
+    Raises OptionError for nothing to sweep over, runs that differ, and a hold-out that is not there.
     """
     base = options or PruneOptions()
+    found = [runs] if isinstance(runs, Run) else list(runs)
     require(
-        len(densities) > 0 and len(criteria) > 0 and len(seeds) > 0, "a sweep needs densities, criteria, seeds"
+        min(map(len, (found, densities, criteria, seeds))) > 0, "a sweep needs runs, densities, criteria, seeds"
+    )
+    require(
+        len({(run.config.data, run.config.method, run.config.readout) for run in found}) == 1,
+        "the runs of one sweep must be of the same data, method and readout",
+    )
+    settings = [
+        dataclasses.replace(base, density=d, criterion=c, seed=s)
+        for c in criteria
+        for d in densities
+        for s in seeds
+    ]
+    documents = [_sweep_run(run, settings, most_samples, measure_on, data, tick) for run in found]
+    return {
+        **documents[0],
+        "unpruned": float(np.mean([document["unpruned"] for document in documents])),
+        "runs": [entry for document in documents for entry in document["runs"]],
+        "points": [
+            {"run": number, **point} for number, document in enumerate(documents) for point in document["points"]
+        ],
+    }
+
+
+def _sweep_run(
+    run: Run,
+    settings: Sequence[PruneOptions],
+    most_samples: int,
+    measure_on: MeasureOn,
+    data: Dataset | None,
+    tick: Tick,
+) -> dict[str, Any]:
+    learned = parse_method(run.config.method).network.learns_features
+    budget, _ = resolve_budget(
+        settings[0].budget,
+        learned=learned,
+        analytic=run.analytic is not None,
+        to_come=run.config.last_task < run.config.tasks,
     )
     training, held = run_samples(run, data)
-    fitted = some(training, most_samples, base.seed)
-    judged = held if held is not None else samples_of(run.test_data(), run.network.classes)
+    fitted = some(training, most_samples, settings[0].seed)
+    judged = _judged(run, held, measure_on)
     activities = observe(run.network, fitted.x)
     points = []
-    for criterion in criteria:
-        for density in densities:
-            for seed in seeds:
-                chosen = dataclasses.replace(base, density=density, criterion=criterion, seed=seed)
-                found = _point(run, chosen, fitted, judged, activities)
-                points.append({"criterion": criterion, "density": density, "seed": seed, "accuracy": found})
-                tick(1)
+    for options in settings:
+        if options.criterion == "lottery-ticket":
+            ticket, _ = lottery_ticket(run, options)
+            accurate = accuracy(ticket, judged)
+        else:
+            accurate = _point(run, dataclasses.replace(options, budget=budget), fitted, judged, activities)
+        points.append(
+            {
+                "criterion": options.criterion,
+                "density": options.density,
+                "seed": options.seed,
+                "accuracy": accurate,
+            }
+        )
+        tick(1)
+    unpruned = accuracy(_solved(run, run, fitted, activities), judged)
     return {
         "data": run.config.data,
         "method": run.config.method,
         "readout": run.config.readout,
-        "measured_on": "test" if held is None else "hold-out",
+        "measured_on": "hold-out" if judged is held else "test",
         "samples": len(judged),
         "fitted_on": len(fitted),
-        "budget": base.budget,
-        "reserve": base.reserve,
-        "unpruned": accuracy(_solved(run, run, fitted), judged),
+        "budget": budget,
+        "reserve": settings[0].reserve,
+        "unpruned": unpruned,
+        "runs": [{"run": name_of(run), "seed": run.config.seed, "unpruned": unpruned}],
         "points": points,
     }
+
+
+def name_of(run: Run) -> str:
+    """The name of its folder."""
+    return "this run" if run.path is None else run.path.name
+
+
+def _judged(run: Run, held: Samples | None, measure_on: MeasureOn) -> Samples:
+    require(
+        measure_on != "hold-out" or held is not None,
+        f"measure-on hold-out: {name_of(run)} was trained without --hold-out; measure on test",
+    )
+    if held is None or measure_on == "test":
+        return samples_of(run.test_data(), run.network.classes)
+    return held
 
 
 def some(samples: Samples, most: int, seed: int) -> Samples:
@@ -93,15 +163,15 @@ def _point(
     run: Run, options: PruneOptions, fitted: Samples, judged: Samples, activities: list[LayerActivity]
 ) -> float:
     pruned = prune_network(run.network, fitted.x, options, activities).network
-    return accuracy(_solved(dataclasses.replace(run, network=pruned), run, fitted), judged)
+    return accuracy(_solved(dataclasses.replace(run, network=pruned), run, fitted, activities), judged)
 
 
-def _solved(run: Run, unpruned: Run, fitted: Samples) -> Run:
-    """``run`` with its readout fitted to its codes: solved, or refitted to the unpruned network's logits."""
+def _solved(run: Run, unpruned: Run, fitted: Samples, activities: list[LayerActivity]) -> Run:
+    """``run`` with its readout solved, or with rows and readout fitted to the unpruned network."""
     network = run.network
     if run.analytic is None:
         if network is not unpruned.network:
-            refit_readout(network, unpruned.network, fitted.x, nonnegative=run.learning.nonnegative)
+            imitate(network, unpruned.network, fitted.x, activities, nonnegative=run.learning.nonnegative)
         return run
     statistics = calibrate(network, fitted.x, fitted.y).statistics
     assert statistics is not None
@@ -115,12 +185,20 @@ def _solved(run: Run, unpruned: Run, fitted: Samples) -> Run:
 
 
 def summary(document: dict[str, Any]) -> dict[str, dict[float, tuple[float, float]]]:
-    """Criterion -> density -> mean and standard deviation over seeds, in the order of the sweep."""
-    found: dict[str, dict[float, list[float]]] = {}
+    """Criterion -> density -> mean accuracy over runs and seeds, and the deviation of what pruning cost.
+
+    In the order of the sweep; the cost is the difference to the same run unpruned.
+    """
+    before = [entry["unpruned"] for entry in document["runs"]]
+    found: dict[str, dict[float, list[tuple[float, float]]]] = {}
     for point in document["points"]:
-        found.setdefault(point["criterion"], {}).setdefault(point["density"], []).append(point["accuracy"])
+        values = point["accuracy"], point["accuracy"] - before[point["run"]]
+        found.setdefault(point["criterion"], {}).setdefault(point["density"], []).append(values)
     return {
-        criterion: {density: (float(np.mean(v)), float(np.std(v))) for density, v in by_density.items()}
+        criterion: {
+            density: (float(np.mean([v[0] for v in values])), float(np.std([v[1] for v in values])))
+            for density, values in by_density.items()
+        }
         for criterion, by_density in found.items()
     }
 

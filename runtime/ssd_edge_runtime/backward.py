@@ -18,6 +18,9 @@ from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.teaching import Taught, dense_part
 from ssd_edge_runtime.topk import Codes
 
+PRODUCTS_PER_ENTRY = 32
+"""A dense product over the touched rows pays up to so many of its products per entry gathered otherwise."""
+
 
 @dataclass(eq=False)
 class Pairs:
@@ -113,6 +116,8 @@ def weight_gradient(weights: CSRMatrix, index: RowIndex, u: Float32, pairs: Pair
         return inputs
     if index.uniform is not None:
         return _uniform_gradient(weights, index.uniform, u, pairs, touched)
+    if len(touched.rows) * u.size <= PRODUCTS_PER_ENTRY * int(index.lengths[pairs.neurons].sum()):
+        return _product_gradient(weights, index, u, pairs, touched)
     return _ragged_gradient(weights, index, u, pairs, touched)
 
 
@@ -128,6 +133,15 @@ def _uniform_gradient(weights: CSRMatrix, length: int, u: Float32, pairs: Pairs,
         len(out), len(order), length, pointers, here, pairs.values[order], inputs.ravel(), out.ravel()
     )
     return out.ravel()
+
+
+def _product_gradient(weights: CSRMatrix, index: RowIndex, u: Float32, pairs: Pairs, touched: Touched) -> Float32:
+    """One dense product over the touched rows alone, of which the support is taken: for long rows."""
+    by_hidden = np.zeros((len(touched.rows), u.shape[1]), np.float32)
+    np.add.at(by_hidden, (touched.local, pairs.samples), pairs.values)
+    rows = np.repeat(np.arange(len(touched.rows)), index.lengths[touched.rows])
+    gradient: Float32 = (by_hidden @ u.T)[rows, index.take(weights.columns, touched.rows)]
+    return gradient
 
 
 def _ragged_gradient(weights: CSRMatrix, index: RowIndex, u: Float32, pairs: Pairs, touched: Touched) -> Float32:

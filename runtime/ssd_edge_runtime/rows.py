@@ -13,8 +13,8 @@ from ssd_edge_runtime.csr import CSRMatrix, Int32
 class RowIndex:
     """Where the entries of rows stand in the flat arrays of a CSR matrix.
 
-    Rows that all hold the same number of entries (a row budget, the default of pruning) are reached by reshaping;
-    others through an index of their entries.
+    Rows that all hold the same number of entries (pruned by a row budget) are reached by reshaping; others through
+    an index of their entries.
     """
 
     def __init__(self, matrix: CSRMatrix) -> None:

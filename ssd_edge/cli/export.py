@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ssd_edge.cli.output import common_options, emit_json, passes, plain
-from ssd_edge.cli.prune import CRITERIA
+from ssd_edge.cli.prune import BUDGETS, CRITERIA
 from ssd_edge.cli.training_extra import require_torch
 
 EXAMPLE = """\b
@@ -23,6 +23,9 @@ Example:
 @click.option("--density", type=float, help="Prune to this share of the weights on the way [default: as RUN is].")
 @click.option(
     "--criterion", type=click.Choice(CRITERIA), default="auto", show_default=True, help="For --density; see prune."
+)
+@click.option(
+    "--budget", type=click.Choice(BUDGETS), default="auto", show_default=True, help="For --density; see prune."
 )
 @click.option(
     "--values",
@@ -111,7 +114,9 @@ def print_report(report: dict[str, Any]) -> None:
     pruned = report["prune"]
     if pruned:
         reason = f" ({pruned['reason']})" if pruned.get("reason") else ""
-        plain(f"pruned to {100 * pruned['density']:g} % by {pruned['criterion']}{reason}")
+        plain(
+            f"pruned to {100 * pruned['density']:g} % by {pruned['criterion']}{reason}, budget {pruned['budget']}"
+        )
     encoder = report["encoder"]
     if encoder:
         plain(f"encoder {encoder['name']}: gives {encoder['width']} values, {encoder['bytes']} bytes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,29 @@ Example:
   ssd-edge prune runs/first --density 0.05 -o runs/first-5
   ssd-edge prune runs/first --density 0.02 --criterion magnitude --fine-tune-epochs 10 -o runs/first-2
   ssd-edge prune runs/first --sweep --seeds 3 -o runs/first-sweep
+  ssd-edge prune runs/first --sweep --criteria sampled,lottery-ticket --densities 0.2,0.05 -o runs/tickets
 """
 CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticket")
+BUDGETS = ("auto", "row", "firing", "layer", "global")
 
 
 @click.command(short_help="Prune a run to its Top-K-active weights.", epilog=EXAMPLE)
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--density", type=float, default=0.05, show_default=True, help="Share of the weights to keep.")
 @click.option(
     "--criterion",
     type=click.Choice(CRITERIA),
     default="auto",
     show_default=True,
-    help="What ranks weights; auto chooses by method, readout and density, and says why.",
+    help="What ranks weights; auto is sampled for learned weights, else random.",
 )
 @click.option(
     "--budget",
-    type=click.Choice(["row", "layer", "global"]),
-    default="row",
+    type=click.Choice(BUDGETS),
+    default="auto",
     show_default=True,
-    help="What keeps its share: every row, every layer, or the network.",
+    help="What keeps its share: every row; rows by how often their neuron fires; every layer; the network. "
+    "auto is firing for a trained readout with all its tasks behind it, else row.",
 )
 @click.option(
     "--reserve",
@@ -48,7 +52,9 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
     help="Share of the neurons, the least active, that keep a random sparse row for tasks to come.",
 )
 @click.option("--drop-inactive", is_flag=True, help="Remove neurons that never fire; the shape changes.")
-@click.option("--refit/--no-refit", default=True, help="Fit a trained readout to the unpruned network's logits.")
+@click.option(
+    "--refit/--no-refit", default=True, help="Fit kept weights and a trained readout to the unpruned network."
+)
 @click.option(
     "--fine-tune-epochs",
     type=int,
@@ -57,11 +63,32 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
     help="Epochs of distillation from the unpruned network into the kept weights.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random masks and of fine-tuning.")
+@click.option("--sweep", is_flag=True, help="Measure criteria over densities instead: sweep.json and sweep.png.")
 @click.option(
-    "--sweep", is_flag=True, help="Measure all criteria over densities instead: sweep.json and sweep.png."
+    "--criteria",
+    default="activity,magnitude,sampled,random",
+    show_default=True,
+    help="For --sweep: which; lottery-ticket trains RUN four times for every point.",
+)
+@click.option(
+    "--densities", default="0.5,0.2,0.1,0.05,0.02,0.01", show_default=True, help="For --sweep: shares to keep."
 )
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="For --sweep: how many seeds."
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    help="For --sweep: training samples to fit on, at most.",
+)
+@click.option(
+    "--measure-on",
+    type=click.Choice(["auto", "hold-out", "test"]),
+    default="auto",
+    show_default=True,
+    help="For --sweep: auto is the hold-out where RUN has one. Choose nothing on test.",
 )
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write [RUN-pruned, RUN-sweep].")
 @click.option("--force", is_flag=True, help="Replace an existing run folder.")
@@ -70,19 +97,23 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
 def command(
     context: click.Context,
     /,
-    run: Path,
+    runs: tuple[Path, ...],
     out: Path | None,
     force: bool,
     as_json: bool,
     sweep: bool,
+    criteria: str,
+    densities: str,
     seeds: int,
+    samples: int,
+    measure_on: str,
     **options: Any,
 ) -> None:
     """Prune RUN to its Top-K-active weights and write a run folder again.
 
     Ranks by activation frequency x |w| x mean |input| while active, by magnitude, by chance, or by training again
-    and again (lottery-ticket); every row keeps its share and the shape stays unless asked. Needs the data that RUN
-    was trained on.
+    and again (lottery-ticket). The shape stays unless asked. Needs the data that RUN was trained on. With --sweep
+    several runs, seeds of one setting, give one table.
     """
     require_torch("pruning")
     from ssd_edge.training import Run
@@ -91,9 +122,14 @@ def command(
     given = {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
     check_mode(sweep, given)
     chosen = PruneOptions(**options)
+    run = runs[0]
     if sweep:
-        draw_sweep(run, out or run.with_name(f"{run.name}-sweep"), chosen, seeds, as_json)
+        limits = {"most_samples": samples, "measure_on": measure_on}
+        wanted = {"criteria": items(criteria, "criteria"), "densities": numbers(densities), **limits}
+        draw_sweep(runs, out or run.with_name(f"{run.name}-sweep"), chosen, seeds, wanted, as_json)
         return
+    if len(runs) > 1:
+        raise OptionError(f"{len(runs)} runs given: prune takes one, and several only with --sweep")
     folder = out or run.with_name(f"{run.name}-pruned")
     check_folder(folder, run, force)
     trained = Run.load(run)
@@ -111,7 +147,7 @@ def command(
 
 def check_mode(sweep: bool, given: set[str]) -> None:
     """Refuse options that the other mode would ignore."""
-    ignored = given & (NOT_IN_SWEEP if sweep else {"seeds"})
+    ignored = given & (NOT_IN_SWEEP if sweep else ONLY_IN_SWEEP)
     if ignored:
         names = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in ignored))
         raise OptionError(f"{names}: not with --sweep" if sweep else f"{names}: only with --sweep")
@@ -134,17 +170,35 @@ def with_progress(trained: Any, chosen: Any) -> Any:
         return prune_run(trained, chosen, tick=advance)
 
 
-def draw_sweep(run: Path, folder: Path, chosen: Any, seeds: int, as_json: bool) -> None:
+def items(text: str, name: str) -> tuple[str, ...]:
+    """The parts of a list with commas; none of them empty, none twice."""
+    parts = tuple(part.strip() for part in text.split(","))
+    if "" in parts or len(set(parts)) < len(parts):
+        raise OptionError(f"{name} must be names with commas between them, none twice, got {text!r}")
+    return parts
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Densities with commas between them."""
+    try:
+        return tuple(float(part) for part in items(text, "densities"))
+    except ValueError as error:
+        raise OptionError(f"densities must be numbers with commas between them, got {text!r}") from error
+
+
+def draw_sweep(
+    runs: Sequence[Path], folder: Path, chosen: Any, seeds: int, wanted: dict[str, Any], as_json: bool
+) -> None:
     """Measure, write ``sweep.json`` and ``sweep.png``, print the table."""
     from ssd_edge.training import Run
-    from ssd_edge_export.sweep import CRITERIA as SWEPT
-    from ssd_edge_export.sweep import DENSITIES, plot_sweep, sweep
+    from ssd_edge_export.sweep import plot_sweep, sweep
 
-    trained = Run.load(run)
+    trained = [Run.load(run) for run in runs]
+    drawn = range(chosen.seed, chosen.seed + seeds)
+    points = len(runs) * len(wanted["criteria"]) * len(wanted["densities"]) * seeds
+    with progress("sweeping", points) as advance:
+        document = sweep(trained, seeds=drawn, options=chosen, tick=advance, **wanted)
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = range(chosen.seed, chosen.seed + seeds)
-    with progress("sweeping", len(SWEPT) * len(DENSITIES) * seeds) as advance:
-        document = sweep(trained, seeds=numbers, options=chosen, tick=advance)
     (folder / "sweep.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     plot_sweep(document, folder / "sweep.png")
     if as_json:
@@ -188,22 +242,22 @@ def accuracy(before: Any, after: Any) -> dict[str, float]:
 def print_report(report: dict[str, Any]) -> None:
     """One line per layer, the criterion and the accuracy."""
     reason = f" ({report['reason']})" if report["reason"] else ""
-    plain(f"criterion {report['criterion']}{reason}, budget {report['budget']}")
+    plain(f"criterion {report['criterion']}{reason}")
+    why = f" ({report['budget_reason']})" if report["budget_reason"] else ""
+    plain(f"budget {report['budget']}{why}")
     for layer in report["layers"]:
         rows, width = layer["shape"]
         text = f"{layer['name']}: {layer['nonzeros']} of {rows} x {width} weights ({100 * layer['density']:.2f} %)"
         extra = [f"{layer[name]} {what}" for name, what in EXTRAS.items() if layer[name]]
         plain(", ".join([text, *extra]))
     if report["refit"]:
-        plain("readout fitted to the unpruned network's logits")
+        plain("kept weights and readout fitted to the unpruned network's activations and logits")
     if report["fine_tune_epochs"]:
         plain(f"fine-tuned for {report['fine_tune_epochs']} epochs against the unpruned network")
     plain(f"test accuracy {report['accuracy']['before']:.4f} before, {report['accuracy']['after']:.4f} after")
-    lost = report["accuracy"]["before"] - report["accuracy"]["after"]
-    if report["refit"] and not report["fine_tune_epochs"] and lost > 0.01:
-        plain("--fine-tune-epochs 5 may bring part of that back")
     plain(f"wrote {report['run']}")
 
 
+ONLY_IN_SWEEP = {"criteria", "densities", "seeds", "samples", "measure_on"}
 NOT_IN_SWEEP = {"density", "criterion", "drop_inactive", "refit", "fine_tune_epochs", "force"}
 EXTRAS = {"reserve": "neurons in reserve", "empty_rows": "empty rows", "dropped": "neurons dropped"}

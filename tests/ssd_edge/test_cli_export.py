@@ -35,7 +35,10 @@ def test_export_for_a_person(folder, tmp_path):
     result = invoke("export", folder, "--density", 0.1, "-o", path)
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[0] == "pruned to 10 % by random (random weights carry no information that could rank them)"
+    assert (
+        lines[0]
+        == "pruned to 10 % by random (random weights carry no information that could rank them), budget row"
+    )
     assert lines[1].startswith("hidden1: 64 -> 100, k 10, 600 weights (9.38 %) as float16, ")
     assert lines[2] == "analytic readout over 4 classes: 0, 1, 2, 3"
     assert lines[3].endswith("times smaller than dense float32")

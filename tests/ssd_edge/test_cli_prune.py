@@ -27,18 +27,19 @@ def test_output_for_a_person(folder, tmp_path):
     )
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[:2] == [
-        "criterion magnitude, budget row",
+    assert lines[:3] == [
+        "criterion magnitude",
+        "budget row (every neuron may matter to classes to come)",
         "hidden1: 640 of 40 x 64 weights (25.00 %), 8 neurons in reserve",
     ]
-    assert lines[2].startswith("test accuracy 0.") and lines[3] == f"wrote {tmp_path / 'out'}"
+    assert lines[3].startswith("test accuracy 0.") and lines[4] == f"wrote {tmp_path / 'out'}"
     assert int(Run.load(tmp_path / "out").network.topk_layers[0].mask.sum()) == 640
 
 
 def test_auto_says_why(folder, tmp_path):
     result = invoke(folder, "-o", tmp_path / "out")
-    first = result.stdout.splitlines()[0]
-    assert first.startswith("criterion sampled (") and first.endswith("), budget row")
+    first, second = result.stdout.splitlines()[:2]
+    assert first.startswith("criterion sampled (") and second.startswith("budget row (")
 
 
 def test_json(folder, tmp_path):
@@ -130,6 +131,49 @@ def test_sweep_writes_table_picture_and_json(folder, tmp_path):
     assert (out / "sweep.png").stat().st_size > 1000
 
 
+def test_sweep_over_chosen_criteria_and_several_runs(folder, tmp_path):
+    other = tmp_path / "other"
+    options = {"until_task": 2, "hidden": (40,), "epochs": 5, "device": "cpu", "seed": 1}
+    train("digits", method="ssd", readout="analytic", k=(8,), out=other, **options)
+    chosen = ("--criteria", "random,lottery-ticket", "--densities", "0.5,0.25", "--samples", 100)
+    result = invoke(folder, other, "--sweep", *chosen, "--json", "-o", tmp_path / "sweep")
+    assert (result.exit_code, result.stderr) == (0, "")
+    document = json.loads(result.stdout)
+    assert [entry["run"] for entry in document["runs"]] == ["run", "other"]
+    assert document["fitted_on"] == 100 and document["measured_on"] == "test" and document["budget"] == "row"
+    places = {(point["run"], point["criterion"], point["density"]) for point in document["points"]}
+    assert len(places) == len(document["points"]) == 8
+    mean = sum(entry["unpruned"] for entry in document["runs"]) / 2
+    assert document["unpruned"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (
+            ["--criteria", "random,luck"],
+            "criterion must be one of auto, activity, magnitude, sampled, random, lottery-ticket, got 'luck'",
+        ),
+        (
+            ["--criteria", "random,random"],
+            "criteria must be names with commas between them, none twice, got 'random,random'",
+        ),
+        (["--densities", "0.5,half"], "densities must be numbers with commas between them, got '0.5,half'"),
+        (["--densities", "0.5,2"], "density must be above 0 and at most 1, got 2.0"),
+        (["--measure-on", "hold-out"], "measure-on hold-out: run was trained without --hold-out; measure on test"),
+    ],
+)
+def test_bad_sweeps_are_one_line(folder, tmp_path, options, line):
+    result = invoke(folder, "--sweep", *options, "-o", tmp_path / "sweep")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"error: {line}\n")
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_prune_takes_one_run(folder, tmp_path):
+    result = invoke(folder, folder, "-o", tmp_path / "out")
+    assert result.stderr == "error: 2 runs given: prune takes one, and several only with --sweep\n"
+
+
 def test_options_of_the_other_mode_are_refused(folder):
     result = invoke(folder, "--sweep", "--density", 0.1, "--drop-inactive")
     assert (result.exit_code, result.stderr) == (2, "error: --density, --drop-inactive: not with --sweep\n")
@@ -140,4 +184,4 @@ def test_options_of_the_other_mode_are_refused(folder):
 def test_lottery_ticket_from_the_command_line(folder, tmp_path):
     result = invoke(folder, "--criterion", "lottery-ticket", "--density", 0.25, "-o", tmp_path / "t")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.splitlines()[0] == "criterion lottery-ticket, budget row"
+    assert result.stdout.splitlines()[:2] == ["criterion lottery-ticket", "budget row"]

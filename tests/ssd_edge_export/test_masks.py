@@ -38,6 +38,35 @@ def test_budget_keeps_the_most_important(kind):
     np.testing.assert_array_equal(mask, np.array(wanted[kind], bool))
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=20), st.integers(1, 30), st.integers(0, 2**32 - 1))
+def test_firing_shares_are_exact_and_bounded(counts, width, seed):
+    rng = np.random.default_rng(seed)
+    most = rng.integers(1, width + 1, len(counts))
+    least = np.minimum(rng.integers(1, width + 1, len(counts)), most)
+    total = int(rng.integers(least.sum(), most.sum() + 1))
+    shares = budget.firing_shares(np.array(counts), least, most, total)
+    assert shares.sum() == total
+    assert (least <= shares).all() and (shares <= most).all()
+
+
+def test_firing_shares_follow_the_root_of_the_counts():
+    least, most = np.full(5, 2), np.full(5, 100)
+    shares = budget.firing_shares(np.array([900, 400, 100, 0, 0]), least, most, 64)
+    np.testing.assert_array_equal(shares, [30, 20, 10, 2, 2])
+    full = budget.firing_shares(np.array([900, 400, 100, 0, 0]), least, most, 340)
+    np.testing.assert_array_equal(full, [100, 100, 100, 20, 20])
+    np.testing.assert_array_equal(
+        budget.firing_shares(np.zeros(5, np.int64), least, most, 52), [11, 11, 10, 10, 10]
+    )
+
+
+def test_firing_budget_keeps_each_rows_best():
+    scores = np.array([[3.0, 1.0, 2.0, 0.0], [9.0, 8.0, 7.0, 6.0]])
+    mask = budget.masks([scores], 0.5, "firing", [np.array([1, 3])])[0]
+    np.testing.assert_array_equal(mask, np.array([[1, 0, 0, 0], [1, 1, 1, 0]], bool))
+
+
 def test_global_budget_compares_layers_on_one_scale():
     scores = np.random.default_rng(0).random((10, 10))
     masks = budget.masks([scores, 1000.0 * scores], 0.3, "global")

@@ -12,7 +12,7 @@ from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export import prune
 from ssd_edge_export.accuracy import test_accuracy as accuracy_on_test
-from ssd_edge_export.masking import prune_network, resolve
+from ssd_edge_export.masking import prune_network, resolve, resolve_budget
 from ssd_edge_export.neurons import least_active, usage
 from ssd_edge_export.observe import observe
 from ssd_edge_export.options import PruneOptions
@@ -39,7 +39,7 @@ def network():
 @pytest.mark.parametrize("density", [0.1, 0.33, 1.0])
 def test_every_row_keeps_its_share_and_length_one(network, samples, criterion, density):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    pruned = prune_network(network, samples, PruneOptions(density=density, criterion=criterion)).network
+    pruned = prune_network(network, samples, PruneOptions(density, criterion, "row")).network
     for layer, old in zip(pruned.topk_layers, network.topk_layers, strict=True):
         n, d = old.weight.shape
         assert layer.weight.shape == (n, d)
@@ -50,7 +50,7 @@ def test_every_row_keeps_its_share_and_length_one(network, samples, criterion, d
 
 
 def test_density_one_changes_nothing(network, samples):
-    pruned = prune_network(network, samples, PruneOptions(density=1.0, criterion="activity")).network
+    pruned = prune_network(network, samples, PruneOptions(density=1.0, criterion="activity", budget="row")).network
     x = torch.from_numpy(samples)
     np.testing.assert_allclose(pruned(x).detach(), network(x).detach(), rtol=1e-5, atol=1e-6)
 
@@ -64,8 +64,53 @@ def test_total_is_kept_for_wider_budgets(network, samples, budget):
     assert total == round(0.2 * (30 * 20 + 12 * 30))
 
 
+def test_firing_budget_gives_weights_to_neurons_that_fire(network, samples):
+    options = PruneOptions(density=0.25, criterion="magnitude", budget="firing", reserve=0.1)
+    pruned = prune_network(network, samples, options).network
+    for layer, seen in zip(pruned.topk_layers, observe(network, samples), strict=True):
+        n, d = layer.weight.shape
+        even, per_row = round(0.25 * d), layer.mask.sum(1).numpy()
+        assert per_row.sum() == n * even and per_row.min() >= 1
+        reserve = least_active(seen.activation_count, 0.1)
+        assert (per_row[reserve] == even).all()
+        others = np.setdiff1d(np.arange(n), reserve)
+        order = others[np.argsort(seen.activation_count[others], kind="stable")]
+        assert (np.diff(per_row[order]) >= -1).all() and per_row[order[-1]] > even
+
+
+def test_pruning_by_rows_what_was_pruned_by_firing_revives_nothing(network, samples):
+    first = prune_network(network, samples, PruneOptions(0.4, "magnitude", "firing")).network
+    second = prune_network(first, samples, PruneOptions(0.3, "random", "row")).network
+    third = prune_network(first, samples, PruneOptions(0.2, "magnitude", "firing")).network
+    for again in (second, third):
+        for before, after in zip(first.topk_layers, again.topk_layers, strict=True):
+            assert not (after.mask & ~before.mask).any()
+
+
+def test_trained_readout_keeps_its_accuracy_at_few_weights(gradient_run):
+    assert prune(gradient_run, density=0.1).provenance["prune"]["budget"] == "row"
+    finished = dataclasses.replace(gradient_run, config=dataclasses.replace(gradient_run.config, tasks=2))
+    pruned = prune(finished, density=0.1)
+    report = pruned.provenance["prune"]
+    assert (report["criterion"], report["budget"], report["refit"]) == ("sampled", "firing", True)
+    even = prune(gradient_run, density=0.1, budget="row", refit=False)
+    assert accuracy_on_test(pruned) >= accuracy_on_test(gradient_run) - 0.02
+    assert accuracy_on_test(even) < accuracy_on_test(pruned)
+
+
+def test_inactive_neurons_are_dropped_after_the_fit(gradient_run):
+    options = {"density": 0.3, "budget": "firing", "reserve": 0.0}
+    whole = prune(gradient_run, **options)
+    smaller = prune(gradient_run, drop_inactive=True, **options)
+    dropped = smaller.provenance["prune"]["layers"][0]["dropped"]
+    assert smaller.network.topk_layers[0].weight.shape[0] == 48 - dropped
+    x = torch.from_numpy(gradient_run.training_data().x)
+    with torch.no_grad():
+        torch.testing.assert_close(smaller.network(x), whole.network(x), rtol=1e-5, atol=1e-5)
+
+
 def test_reserve_keeps_the_least_active_neurons_a_random_row(network, samples):
-    options = PruneOptions(density=0.2, criterion="magnitude", reserve=0.4)
+    options = PruneOptions(density=0.2, criterion="magnitude", budget="row", reserve=0.4)
     activity = observe(network, samples)[0]
     chosen = least_active(activity.activation_count, 0.4)
     assert len(chosen) == 12
@@ -79,7 +124,7 @@ def test_reserve_keeps_the_least_active_neurons_a_random_row(network, samples):
 
 
 def test_seed_repeats(network, samples):
-    options = PruneOptions(density=0.2, criterion="sampled")
+    options = PruneOptions(density=0.2, criterion="sampled", budget="row")
     twice = [prune_network(network, samples, options).network.topk_layers[0].mask for _ in range(2)]
     other = prune_network(network, samples, dataclasses.replace(options, seed=3)).network.topk_layers[0].mask
     assert torch.equal(*twice) and not torch.equal(twice[0], other)
@@ -89,7 +134,7 @@ def test_drop_inactive_keeps_the_function(network, samples):
     with torch.no_grad():
         network.topk_layers[0].weight[3] = -1.0
         network.topk_layers[0].weight[3] /= torch.linalg.vector_norm(network.topk_layers[0].weight[3])
-    options = PruneOptions(density=0.5, criterion="magnitude", reserve=0.0)
+    options = PruneOptions(density=0.5, criterion="magnitude", budget="row", reserve=0.0)
     whole = prune_network(network, samples, options)
     smaller = prune_network(network, samples, dataclasses.replace(options, drop_inactive=True))
     dropped = [layer["dropped"] for layer in smaller.report["layers"]]
@@ -102,25 +147,28 @@ def test_drop_inactive_keeps_the_function(network, samples):
 
 
 def test_pruning_again_keeps_a_subset(network, samples):
-    once = prune_network(network, samples, PruneOptions(density=0.4, criterion="sampled")).network
-    twice = prune_network(once, samples, PruneOptions(density=0.2, criterion="random")).network
+    once = prune_network(network, samples, PruneOptions(density=0.4, criterion="sampled", budget="row")).network
+    twice = prune_network(once, samples, PruneOptions(density=0.2, criterion="random", budget="row")).network
     for first, second in zip(once.topk_layers, twice.topk_layers, strict=True):
         assert not (second.mask & ~first.mask).any()
     with pytest.raises(OptionError, match=r"density 0\.6 is above what pruning has left of hidden1 \(0\.4\)"):
-        prune_network(once, samples, PruneOptions(density=0.6, criterion="random"))
+        prune_network(once, samples, PruneOptions(density=0.6, criterion="random", budget="row"))
 
 
 def test_auto_says_what_it_picks():
-    for learned, analytic, density, wanted in (
-        (False, True, 0.05, "random"),
-        (False, False, 0.5, "random"),
-        (True, True, 0.5, "sampled"),
-        (True, False, 0.05, "sampled"),
-        (True, False, 0.1, "activity"),
-    ):
-        criterion, reason = resolve("auto", learned=learned, analytic=analytic, density=density)
+    for learned, wanted in ((False, "random"), (True, "sampled")):
+        criterion, reason = resolve("auto", learned=learned)
         assert criterion == wanted and reason
-    assert resolve("magnitude", learned=False, analytic=True, density=0.1) == ("magnitude", "")
+    assert resolve("magnitude", learned=False) == ("magnitude", "")
+    for learned, analytic, to_come, wanted in (
+        (False, True, False, "row"),
+        (True, True, False, "row"),
+        (True, False, True, "row"),
+        (True, False, False, "firing"),
+    ):
+        budget, reason = resolve_budget("auto", learned=learned, analytic=analytic, to_come=to_come)
+        assert budget == wanted and reason
+    assert resolve_budget("layer", learned=True, analytic=False, to_come=False) == ("layer", "")
 
 
 def test_run_stays_a_run(tmp_path, gradient_run, analytic_run, random_run):
@@ -145,7 +193,7 @@ def test_half_the_weights_answer_as_well(gradient_run, analytic_run):
 
 def test_fine_tuning_imitates_the_unpruned_network(gradient_run):
     def distance(**options) -> float:
-        pruned = prune(gradient_run, density=0.2, **options)
+        pruned = prune(gradient_run, density=0.2, budget="row", **options)
         x = torch.from_numpy(gradient_run.training_data().x)
         with torch.no_grad():
             logits = [torch.log_softmax(run.network(x), 1) for run in (pruned, gradient_run)]
@@ -159,7 +207,7 @@ def test_fine_tuning_imitates_the_unpruned_network(gradient_run):
 
 
 def test_refit_is_the_closed_form(network, samples):
-    pruned = prune_network(network, samples, PruneOptions(density=0.3, criterion="activity")).network
+    pruned = prune_network(network, samples, PruneOptions(density=0.3, criterion="activity", budget="row")).network
     refit_readout(pruned, network, samples, nonnegative=False)
     with torch.no_grad():
         z, logits = (
@@ -188,7 +236,7 @@ def test_nonnegative_refit_is_nnls():
         ({"density": 1.5}, "density must be above 0 and at most 1, got 1.5"),
         ({"density": float("nan")}, "density must be above 0 and at most 1, got nan"),
         ({"criterion": "luck"}, "criterion must be one of auto, .* got 'luck'"),
-        ({"budget": "column"}, "budget must be one of row, layer, global, got 'column'"),
+        ({"budget": "column"}, "budget must be one of auto, row, firing, layer, global, got 'column'"),
         ({"reserve": 1.1}, "reserve must be between 0 and 1, got 1.1"),
         ({"fine_tune_epochs": -1}, "fine-tune-epochs must be at least 0, got -1"),
         ({"seed": -1}, "seed must be at least 0, got -1"),

@@ -1,5 +1,6 @@
 """Accuracy against density, and lottery tickets."""
 
+import numpy as np
 import pytest
 
 from ssd_edge.training import train
@@ -23,9 +24,13 @@ def test_every_point_is_what_prune_gives(analytic_run, gradient_run):
 
 
 def test_summary_is_mean_and_deviation():
-    points = [{"criterion": "random", "density": 0.5, "seed": s, "accuracy": a} for s, a in ((0, 0.5), (1, 0.7))]
-    mean, deviation = summary({"points": points})["random"][0.5]
-    assert (mean, deviation) == (pytest.approx(0.6), pytest.approx(0.1))
+    points = [
+        {"run": run, "criterion": "random", "density": 0.5, "seed": 0, "accuracy": accuracy}
+        for run, accuracy in ((0, 0.5), (1, 0.7), (1, 0.6))
+    ]
+    runs = [{"unpruned": 0.7}, {"unpruned": 0.75}]
+    mean, deviation = summary({"runs": runs, "points": points})["random"][0.5]
+    assert (mean, deviation) == (pytest.approx(0.6), pytest.approx(np.std([0.2, 0.05, 0.15])))
 
 
 def test_hold_out_is_what_a_sweep_measures():
