@@ -40,14 +40,14 @@ class Cost:
 
 
 COSTS: dict[Key, Cost] = {
-    ("csr", "predict", "one"): Cost(9.8e4, 0.99, 1),
-    ("csr", "predict", "many"): Cost(4.6e5, 0.43, 1),
-    ("csr", "learn gradient", "one"): Cost(6.6e5, 1.0, 1),
-    ("csr", "learn gradient", "many"): Cost(1.4e6, 0.53, 1),
-    ("csr", "learn analytic", "one"): Cost(4.4e5, 1.5, 1),
-    ("csr", "learn analytic", "many"): Cost(1.2e6, 0.97, 1),
-    ("onnxruntime-dense", "predict", "one"): Cost(7.0e4, 0, 1.4),
-    ("onnxruntime-dense", "predict", "many"): Cost(1.8e5, 0, 0.94),
+    ("csr", "predict", "one"): Cost(7.9e4, 0.94, 1),
+    ("csr", "predict", "many"): Cost(4.2e5, 0.41, 1),
+    ("csr", "learn gradient", "one"): Cost(3.7e5, 1.0, 1),
+    ("csr", "learn gradient", "many"): Cost(1.2e6, 0.50, 1),
+    ("csr", "learn analytic", "one"): Cost(3.0e5, 1.2, 1),
+    ("csr", "learn analytic", "many"): Cost(1.1e6, 0.90, 1),
+    ("onnxruntime-dense", "predict", "one"): Cost(6.0e4, 0, 1.4),
+    ("onnxruntime-dense", "predict", "many"): Cost(1.7e5, 0, 0.93),
 }
 """As fitted on two cores of an AMD EPYC (Zen 5) with Python 3.11, numpy 2 and ONNX Runtime, on six models."""
 
