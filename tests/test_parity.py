@@ -12,7 +12,6 @@ from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.options import DistillOptions, LearningOptions
 from ssd_edge_runtime.state import ModelState
 
-BATCH = 8
 SHAPES = {
     "dense": {},
     "pruned": {"density": 0.3},
@@ -39,8 +38,17 @@ def torch_twin(state: ModelState) -> TopKNetwork:
     return network
 
 
+def start_switching(state: ModelState, network: TopKNetwork, switch: float) -> None:
+    """Give both the same counts: neurons that excite, that are inhibited in part, and that are done."""
+    for layer, twin in zip(state.layers, network.topk_layers, strict=True):
+        counts = np.arange(layer.weights.shape[0]) * int(switch) // (layer.weights.shape[0] - 5)
+        layer.inhibition_count = counts.clip(max=int(switch))
+        twin.inhibition_count = torch.from_numpy(counts)
+        twin.switch = switch
+
+
 class Trainer:
-    """The trainer's own step, method and boundary, its GABA switch complete."""
+    """The trainer's own step, method and boundary."""
 
     def __init__(self, network: TopKNetwork, learning: LearningOptions, distill: dict) -> None:
         self.network, self.learning = network, learning
@@ -53,7 +61,7 @@ class Trainer:
         for method in self.methods:
             method.before_task(task)
         step = Step(self.network, self.learning, self.methods)
-        for batch in torch.arange(len(u)).split(BATCH):
+        for batch in torch.arange(len(u)).split(self.learning.batch_size):
             step(u[batch], labels[batch], task, batch)
 
     def boundary(self) -> None:
@@ -65,12 +73,22 @@ class Trainer:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("distill", DISTILLED)
-def test_over_tasks_boundaries_and_new_classes(shape: str, distill: str) -> None:
+@pytest.mark.parametrize(
+    ("switch", "batch"),
+    [(None, 8), (400.0, 8), (400.0, 1)],
+    ids=["complete", "switching", "switching, one by one"],
+)
+def test_over_tasks_boundaries_and_new_classes(shape: str, distill: str, switch: float | None, batch: int) -> None:
     options = DistillOptions(**DISTILLED[distill])
-    learning = LearningOptions(learning_rate=0.2, batch_size=BATCH, readout_init=0.1, distill=options)
+    learning = LearningOptions(
+        learning_rate=0.2, batch_size=batch, readout_init=0.1, distill=options, switch=switch
+    )
     state = gradient_state(learning=learning, **SHAPES[shape])
-    trainer, device = Trainer(torch_twin(state), learning, DISTILLED[distill]), EdgeModel(state)
-    first, second = samples(1, 30 * BATCH, classes=3), samples(2, 30 * BATCH, classes=5)
+    twin = torch_twin(state)
+    if switch is not None:
+        start_switching(state, twin, switch)
+    trainer, device = Trainer(twin, learning, DISTILLED[distill]), EdgeModel(state)
+    first, second = samples(1, 30 * batch, classes=3), samples(2, 30 * batch, classes=5)
     trainer.learn(*first)
     device.partial_fit(*first)
     trainer.boundary()
@@ -83,10 +101,16 @@ def test_over_tasks_boundaries_and_new_classes(shape: str, distill: str) -> None
     moved = np.abs(learned.layers[0].weights.values - state.layers[0].weights.values).max()
     assert moved > 0.01
     for layer, twin in zip(learned.layers, network.topk_layers, strict=True):
+        if switch is not None:
+            counts = twin.inhibition_count.numpy()
+            assert (counts < switch).any()
+            assert (counts > switch).any()
+            np.testing.assert_array_equal(layer.inhibition_count, counts.clip(max=int(switch)))
         np.testing.assert_allclose(layer.weights.to_dense(), twin.weight.detach().numpy(), atol=2e-5)
         np.testing.assert_array_equal(layer.activation_count, twin.activation_count.numpy())
         np.testing.assert_array_equal(layer.task_count, twin.task_count.numpy())
         np.testing.assert_array_equal(layer.class_count, twin.class_count.numpy())
     np.testing.assert_allclose(learned.readout.weights, network.readout_weight.detach().numpy(), atol=2e-5)
+    network.eval()
     x, _ = samples(3, 40, classes=5)
     np.testing.assert_allclose(device.logits(x), network(torch.from_numpy(x)).detach().numpy(), atol=2e-5)

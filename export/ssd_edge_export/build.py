@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any
 
 import numpy as np
 import torch
 
-from ssd_edge.model import TopKNetwork
+from ssd_edge.model import TopKLayer, TopKNetwork
 from ssd_edge_export.calibration import Calibration, calibrate
 from ssd_edge_export.neurons import Int64
 from ssd_edge_export.observe import batches
@@ -154,7 +155,7 @@ def _assemble(
 ) -> ModelState:
     classes = len(network.classes)
     layers = [
-        _layer(number, matrix, layer.k, counted, classes)
+        _layer(number, matrix, layer, counted, classes, plan.learning.switch if plan.learning else None)
         for number, (matrix, layer) in enumerate(zip(matrices, network.topk_layers, strict=True), 1)
     ]
     state = ModelState(
@@ -178,13 +179,16 @@ def _assemble(
     return after_boundary(state) if state.learning is not None and counted is not None else state
 
 
-def _layer(number: int, matrix: CSRMatrix, k: int, counted: Calibration | None, classes: int) -> Layer:
-    name, n = f"hidden{number}", matrix.shape[0]
+def _layer(
+    number: int, matrix: CSRMatrix, layer: TopKLayer, counted: Calibration | None, classes: int, s: float | None
+) -> Layer:
+    name, n, k = f"hidden{number}", matrix.shape[0], layer.k
     if counted is None:
         empty: Int64 = np.zeros(n, np.int64)
         return Layer(name, matrix, k, empty, empty.copy(), np.zeros((classes, n), np.int64))
     counts = counted.layers[number - 1]
-    return Layer(name, matrix, k, counts.activation_count, counts.task_count, counts.class_count)
+    inhibition = None if s is None else layer.inhibition_count.cpu().numpy().clip(max=ceil(s))
+    return Layer(name, matrix, k, counts.activation_count, counts.task_count, counts.class_count, inhibition)
 
 
 def after_boundary(state: ModelState) -> ModelState:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from ssd_edge.data import Dataset
+from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.build import Plan, build_state
 from ssd_edge_export.encoding import behind, check_fit, embedded, encoder_for
 from ssd_edge_export.neurons import usage
-from ssd_edge_export.options import Budget, Criterion
+from ssd_edge_export.options import Budget, Criterion, Inhibition
 from ssd_edge_export.provenance import run_provenance, weights_provenance
 from ssd_edge_export.pruning import prune
 from ssd_edge_export.source import run_samples, samples_of, task_names
@@ -33,6 +35,7 @@ def export_model(
     values: ValuesType = "float16",
     readout: ReadoutKind | Matrix | None = None,
     learning_state: bool = True,
+    inhibition: Inhibition = "complete",
     data: Dataset | None = None,
     seed: int = 0,
     hidden: Sequence[Matrix] | None = None,
@@ -54,15 +57,18 @@ def export_model(
     ``density``: prune to it on the way, by ``criterion`` and ``budget``, seeded by ``seed``. ``values``: how
     weights are stored.
     ``readout``: ``"analytic"`` solves a closed-form readout for a run trained by gradient, too.
-    ``learning_state``: keep what the device needs to go on learning. ``data``: the training samples, where a run
-    cannot load its own; weights from elsewhere need them to be pruned, for the analytic readout, and for counts
-    and temperature. ``analytic``, ``learning``: options of either readout on the device; a run brings its own.
+    ``learning_state``: keep what the device needs to go on learning. ``inhibition``: the device's gradient steps
+    go on from where a run's GABA switch stands (``"as-trained"``), or from the switch closed (``"complete"``).
+    ``data``: the training samples, where a run cannot load its own; weights from elsewhere need them to be pruned,
+    for the analytic readout, and for counts and temperature. ``analytic``, ``learning``: options of either readout
+    on the device; a run brings its own.
     ``encoder``: put in front, so that the file takes what the encoder takes; a run trained behind one brings it,
     with weights from elsewhere it stands in place of ``input_shape``. ``data`` may be samples or their embeddings.
 
     Raises OptionError, DataError, EdgeModelError.
     """
     require_choice("values", values, get_args(ValuesType))
+    require_choice("inhibition", inhibition, get_args(Inhibition))
     if (run is None) == (hidden is None):
         raise OptionError("export takes a run, or hidden weights with classes, k and input_shape")
     if run is not None:
@@ -77,6 +83,7 @@ def export_model(
             budget=budget,
             values=values,
             readout=readout,
+            inhibition=inhibition,
             data=data,
             seed=seed,
             analytic=analytic,
@@ -84,6 +91,7 @@ def export_model(
             encoder=encoder,
         )
     else:
+        require(inhibition == "complete", "inhibition as-trained: weights from elsewhere have no GABA switch")
         assert hidden is not None
         state = state_of_weights(
             hidden,
@@ -113,6 +121,7 @@ def state_of_run(
     criterion: Criterion = "auto",
     values: ValuesType = "float16",
     readout: ReadoutKind | Matrix | None = None,
+    inhibition: Inhibition = "complete",
     data: Dataset | None = None,
     seed: int = 0,
     analytic: AnalyticOptions | None = None,
@@ -137,11 +146,23 @@ def state_of_run(
     solver = (analytic or run.analytic or AnalyticOptions()) if kind == "analytic" else None
     last = [run.network.classes.index(name) for name in task_names(run)[-1]]
     provenance = run_provenance(run, str(kind), values)
-    plan = Plan(values, solver, learning or run.learning, last, provenance)
+    learning = learning or run.learning
+    if inhibition == "as-trained":
+        learning = replace(learning, switch=switch_of(run.network, str(kind)))
+    plan = Plan(values, solver, learning, last, provenance)
     state = build_state(run.network, plan, samples, held)
     tasks = [[run.network.classes.index(name) for name in names] for names in task_names(run)]
     state.provenance["neurons"] = {layer.name: usage(layer.class_count, tasks)["tasks"] for layer in state.layers}
     return behind(front, state)
+
+
+def switch_of(network: TopKNetwork, readout: str) -> float:
+    """s of the GABA switch that the network was trained with."""
+    require(readout == "gradient", "inhibition as-trained goes with the gradient readout")
+    s = network.topk_layers[0].switch
+    if s is None:
+        raise OptionError("inhibition as-trained: this run was trained without a GABA switch")
+    return s
 
 
 def state_of_weights(

@@ -9,6 +9,7 @@ from ssd_edge_runtime.options import require, require_choice
 
 Criterion = Literal["auto", "activity", "magnitude", "sampled", "random", "lottery-ticket"]
 Budget = Literal["auto", "row", "firing", "layer", "global"]
+Inhibition = Literal["complete", "as-trained"]
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,9 @@ def backpropagate(
             pairs = _with_distillation(pairs, own, taught, number, distill)
             if distill.hidden_stage == "before":
                 touched = Touched.of(pairs.neurons, layer.weights.shape[0])
+        if own.gated:
+            # Where g < 0 a neuron fires at h <= 0 too, and relu passes no gradient there.
+            pairs.values = pairs.values * (own.h[pairs.neurons, pairs.samples] > 0.0)
         found.insert(0, (pairs, touched))
         if number:
             below, rows = passes[number - 1].codes, indexes[number].extract(layer.weights, touched.rows)

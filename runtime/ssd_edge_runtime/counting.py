@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,15 @@ def union(parts: list[Rows], width: int) -> Rows:
     for rows in parts:
         marked[rows] = True
     return marked.nonzero()[0]
+
+
+def count_inhibition(layer: Layer, touched: Touched, switch: float | None) -> None:
+    """Add a batch's firing to c of the GABA switch, in place; it stays at s, from where on nothing changes."""
+    counts = layer.inhibition_count
+    if counts is None or switch is None:
+        return
+    fired = np.bincount(touched.local, minlength=len(touched.rows))
+    counts[touched.rows] = np.minimum(counts[touched.rows] + fired, ceil(switch))
 
 
 def count(layer: Layer, codes: Codes, touched: Touched, labels: NDArray[np.intp], sign: int = 1) -> None:

@@ -91,6 +91,8 @@ class GradientLearner:
             old.activation_count[rows] = new.activation_count[rows]
             old.task_count[rows] = new.task_count[rows]
             old.class_count.T[rows] = new.class_count.T[rows]
+            if old.inhibition_count is not None and new.inhibition_count is not None:
+                old.inhibition_count[rows] = new.inhibition_count[rows]
         spare.readout.weights.T[rows] = published.readout.weights.T[rows]
         spare.class_samples[:] = published.class_samples
         spare.samples_seen, spare.task_samples = published.samples_seen, published.task_samples

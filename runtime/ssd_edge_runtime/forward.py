@@ -13,7 +13,7 @@ import numpy as np
 
 from ssd_edge_runtime.csr import CSRMatrix, Float32
 from ssd_edge_runtime.state import Layer
-from ssd_edge_runtime.topk import Codes, top_k
+from ssd_edge_runtime.topk import Codes, top_k, top_k_gated
 from ssd_edge_runtime.workspace import workspace
 
 BLOCK_VALUES = 2**17
@@ -30,6 +30,12 @@ class LayerPass:
     """``W u``, contiguous (n, N)."""
     codes: Codes
     """``z``, N samples over n neurons; not a work array."""
+    gated: bool = False
+    """Whether some neurons were inhibited in part: more may have fired than are in the Top-K."""
+
+    def top_codes(self, k: int) -> Codes:
+        """``z`` under complete inhibition."""
+        return top_k(self.h, k) if self.gated else self.codes
 
 
 def preprocess(x: Float32, center: Float32 | None, epsilon: float) -> Float32:
@@ -59,15 +65,20 @@ def block_size(width: int) -> int:
     return min(256, max(32, BLOCK_VALUES // width))
 
 
-def forward(layers: Sequence[Layer], u: Float32) -> list[LayerPass]:
-    """Every layer in turn for preprocessed ``u`` float32 (d, N); each reads the codes of the one before."""
+def forward(layers: Sequence[Layer], u: Float32, switch: float | None = None) -> list[LayerPass]:
+    """Every layer in turn for preprocessed ``u`` float32 (d, N); each reads the codes of the one before.
+
+    ``switch``: s of the GABA switch, for learning; None for complete inhibition.
+    """
     passes: list[LayerPass] = []
     for layer in layers:
         if passes:
             u = passes[-1].codes.to_columns()
         h = workspace.array(layer.name, (layer.weights.shape[0], u.shape[1]))
         hidden(layer.weights, u, h)
-        passes.append(LayerPass(u, h, top_k(h, layer.k)))
+        gate = layer.gate(switch)
+        codes = top_k(h, layer.k) if gate is None else top_k_gated(h, layer.k, gate)
+        passes.append(LayerPass(u, h, codes, gated=gate is not None))
     return passes
 
 

@@ -1,4 +1,4 @@
-"""One learning step of SSD on the sparse support: what the trainer does once inhibition is complete."""
+"""One learning step of SSD on the sparse support: what the trainer does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.backward import backpropagate, code_gradient, readout_gradient, weight_gradient
-from ssd_edge_runtime.counting import Rows, Touched, count
+from ssd_edge_runtime.counting import Rows, Touched, count, count_inhibition
 from ssd_edge_runtime.csr import CSRMatrix, Float32
 from ssd_edge_runtime.forward import forward
 from ssd_edge_runtime.options import LearningOptions
@@ -31,7 +31,7 @@ def step(
     cross-entropy; with a teacher, ``alpha CE + (1 - alpha) [lambda sum L_hidden + (1 - lambda) L_logits]``; global
     norm clip, SGD, clamp, and L2 normalization of the rows that changed.
     """
-    passes = forward(state.layers, u)
+    passes = forward(state.layers, u, options.switch)
     active = [Touched.by(each.codes) for each in passes]
     readout, rows = state.readout.weights.T, active[-1].rows
     # V's columns of active neurons, the only ones read and changed, and the codes over these neurons alone.
@@ -61,7 +61,13 @@ def step(
     columns -= by_columns
     readout[rows] = np.maximum(columns, 0.0, out=columns) if options.nonnegative else columns
     for layer, each, touched in zip(state.layers, passes, active, strict=True):
-        count(layer, each.codes, touched, labels)
+        if each.gated:
+            count_inhibition(layer, touched, options.switch)
+            codes = each.top_codes(layer.k)
+            touched = Touched.by(codes)
+        else:
+            codes = each.codes
+        count(layer, codes, touched, labels)
     return changed
 
 

@@ -41,11 +41,14 @@ class LearningShape:
     """Per layer, whether a bitmap says which entries of a dense layer may learn."""
     statistics: bool
     teacher: TeacherShape | None
+    inhibition: bool = False
+    """Whether each layer carries the counts of the GABA switch."""
 
 
 def count_type(state: ModelState) -> str:
     """The narrowest element type that holds every count."""
     arrays = [a for layer in state.layers for a in (layer.activation_count, layer.task_count, layer.class_count)]
+    arrays += [layer.inhibition_count for layer in state.layers if layer.inhibition_count is not None]
     if state.statistics is not None:
         arrays.append(state.statistics.class_counts)
     largest = max(int(array.max(initial=0)) for array in arrays)
@@ -63,7 +66,8 @@ def learning_shape(state: ModelState, structure: Structure) -> LearningShape:
         shape.storage == "dense" and layer.weights.nonzeros < shape.entries
         for layer, shape in zip(state.layers, structure.layers, strict=True)
     ]
-    return LearningShape(count_type(state), tuple(partial), state.statistics is not None, teacher)
+    inhibition = state.learning is not None and state.learning.switch is not None
+    return LearningShape(count_type(state), tuple(partial), state.statistics is not None, teacher, inhibition)
 
 
 def layer_specs(layer: LayerShape, shape: LearningShape, classes: int, at: int) -> list[TensorSpec]:
@@ -73,6 +77,8 @@ def layer_specs(layer: LayerShape, shape: LearningShape, classes: int, at: int) 
         TensorSpec(f"{layer.name}.task_count", shape.counts, (layer.rows,)),
         TensorSpec(f"{layer.name}.class_count", shape.counts, (classes, layer.rows)),
     ]
+    if shape.inhibition:
+        specs.append(TensorSpec(f"{layer.name}.inhibition_count", shape.counts, (layer.rows,)))
     if shape.supports[at]:
         specs.append(TensorSpec(f"{layer.name}.support", "uint8", ((layer.entries + 7) // 8,)))
     teacher = shape.teacher
@@ -109,6 +115,8 @@ def pack(state: ModelState, shape: LearningShape) -> Arrays:
         arrays[f"{layer.name}.activation_count"] = layer.activation_count
         arrays[f"{layer.name}.task_count"] = layer.task_count
         arrays[f"{layer.name}.class_count"] = layer.class_count
+        if shape.inhibition and layer.inhibition_count is not None:
+            arrays[f"{layer.name}.inhibition_count"] = layer.inhibition_count
         if shape.supports[at]:
             arrays[f"{layer.name}.support"] = pack_support(layer)
         if state.teacher is not None:
@@ -144,17 +152,21 @@ def _counts(array: NDArray[Any]) -> Int64:
     return array.astype(np.int64)
 
 
-def unpack_counts(arrays: Arrays | None, layer: LayerShape, classes: int) -> tuple[Int64, Int64, Int64]:
-    """Activation, task and class counts of a layer; zeros where the file has no learning state."""
+def unpack_counts(
+    arrays: Arrays | None, layer: LayerShape, classes: int
+) -> tuple[Int64, Int64, Int64, Int64 | None]:
+    """Activation, task and class counts of a layer, and the switch's; zeros, and None, without learning state."""
     if arrays is None:
         return (
             np.zeros(layer.rows, np.int64),
             np.zeros(layer.rows, np.int64),
             np.zeros((classes, layer.rows), np.int64),
+            None,
         )
     names = ("activation_count", "task_count", "class_count")
     activation, task, per_class = (_counts(arrays[f"{layer.name}.{name}"]) for name in names)
-    return activation, task, per_class
+    inhibition = arrays.get(f"{layer.name}.inhibition_count")
+    return activation, task, per_class, None if inhibition is None else _counts(inhibition)
 
 
 def unpack_statistics(arrays: Arrays) -> Statistics:

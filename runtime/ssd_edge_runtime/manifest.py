@@ -19,7 +19,7 @@ from ssd_edge_runtime.wire import MAX_FIELDS
 
 STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
 VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")
-OPTIONAL = ("priors", "min_samples")
+OPTIONAL = ("priors", "min_samples", "switch")
 """Options that stand in a manifest only where they are not the default; files of the first version lack them."""
 READOUTS: tuple[ReadoutKind, ...] = ("gradient", "analytic")
 MAX_CLASSES = 1 << 20
@@ -58,9 +58,9 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
         "values": state.values_type,
         "layers": layers,
         "readout": {"kind": state.readout.kind, "bias": structure.bias},
-        "learning_state": asdict(learning_shape) if learning_shape is not None else None,
-        "learning": asdict(state.learning) if keep and state.learning is not None else None,
-        "analytic": _analytic(state.analytic) if state.analytic is not None else None,
+        "learning_state": _without_defaults(learning_shape, "inhibition") if learning_shape is not None else None,
+        "learning": _without_defaults(state.learning) if keep and state.learning is not None else None,
+        "analytic": _without_defaults(state.analytic) if state.analytic is not None else None,
         "samples_seen": state.samples_seen,
         "task_samples": state.task_samples,
         "class_samples": state.class_samples.tolist(),
@@ -73,10 +73,10 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
     return jsonsafe.dumps(document, "the manifest")
 
 
-def _analytic(options: AnalyticOptions) -> dict[str, Any]:
-    default = AnalyticOptions()
-    document = asdict(options)
-    return {k: v for k, v in document.items() if k not in OPTIONAL or v != getattr(default, k)}
+def _without_defaults(options: Any, *names: str) -> dict[str, Any]:
+    """As JSON, without those optional values, and those of ``names``, that are the default."""
+    defaults = {f.name: f.default for f in fields(options) if f.name in (*OPTIONAL, *names)}
+    return {k: v for k, v in asdict(options).items() if k not in defaults or v != defaults[k]}
 
 
 def _layer(value: Any, number: int) -> LayerShape:
@@ -161,6 +161,8 @@ def _options(value: Any, kind: Any, name: str) -> Any:
         elif option.name == "n_distill":
             optional = section.values.get("n_distill", 0) is None
             arguments["n_distill"] = section.take("n_distill") if optional else section.count("n_distill", 1)
+        elif option.name == "switch":
+            arguments["switch"] = section.number("switch")
         elif isinstance(option.default, bool):
             arguments[option.name] = section.flag(option.name)
         elif isinstance(option.default, int):
@@ -199,8 +201,9 @@ def _learning_shape(value: Any, structure: Structure) -> LearningShape:
         require(not flag or layer.storage == "dense", f"{layer.name} is not dense, so it needs no support")
     statistics, teacher = section.flag("statistics"), section.take("teacher")
     shape = _teacher_shape(teacher, layers, structure.classes) if teacher is not None else None
+    inhibition = "inhibition" in section.values and section.flag("inhibition")
     section.end()
-    return LearningShape(counts, tuple(supports), statistics, shape)
+    return LearningShape(counts, tuple(supports), statistics, shape, inhibition)
 
 
 def decode(data: bytes) -> Manifest:

@@ -319,8 +319,13 @@ class EdgeModel:
     @learning.setter
     def learning(self, options: LearningOptions) -> None:
         with self._live.learning:
-            if self._live.state.learning is None:
+            own = self._live.state.learning
+            if own is None:
                 raise EdgeModelError("the model has no gradient learning to set options of")
+            if options.switch != own.switch:
+                raise EdgeModelError(
+                    f"switch goes with the counts in the model, which has {own.switch}: export again"
+                )
             self._live.replace(learning=options)
 
     @property

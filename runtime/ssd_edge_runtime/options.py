@@ -83,8 +83,11 @@ class LearningOptions:
     """Of those rows."""
     distill: DistillOptions | None = DistillOptions()
     """Distillation against the model at the last task boundary; None for none."""
+    switch: float | None = None
+    """s of the GABA switch, in samples; None: inhibition is complete."""
 
     def __post_init__(self) -> None:
+        require(self.switch is None or self.switch > 0.0, f"switch must be positive, got {self.switch}")
         require(self.learning_rate > 0.0, f"lr must be positive, got {self.learning_rate}")
         require(self.batch_size >= 1, f"batch-size must be at least 1, got {self.batch_size}")
         require(self.clip_norm > 0.0, f"clip-norm must be positive, got {self.clip_norm}")

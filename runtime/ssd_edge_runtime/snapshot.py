@@ -73,6 +73,7 @@ def _writable_layer(layer: Layer) -> Layer:
         layer.activation_count.copy(),
         layer.task_count.copy(),
         _by_neuron(layer.class_count),
+        None if layer.inhibition_count is None else layer.inhibition_count.copy(),
     )
 
 

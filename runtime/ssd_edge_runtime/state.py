@@ -25,7 +25,8 @@ ValuesType = Literal["float32", "float16", "int8"]
 class Layer:
     """A Top-K hidden layer: ``a = relu(W u)``, ``z = relu(a - I)``, I the (k+1)-th largest of ``a``.
 
-    The counts say in how many samples each of the n neurons had ``z > 0``.
+    The counts say in how many samples each of the n neurons had ``z > 0``. While learning, where the GABA switch
+    has not closed, ``z = relu(a - g I)`` (Bricken et al., ICLR 2023).
     """
 
     name: str
@@ -40,6 +41,21 @@ class Layer:
     """(n,), over the samples since the last task boundary."""
     class_count: Int64
     """(classes, n), per class, in the order of the model's classes."""
+    inhibition_count: Int64 | None = None
+    """(n,), c of the GABA switch: in how many steps' samples each neuron fired, at most s; None where inhibition
+    is complete."""
+
+    def gate(self, switch: float | None) -> Float32 | None:
+        """``g = clip(-1 + 2 c / s, -1, 1)``, float32 (n,): how much of I each neuron feels while learning.
+
+        None where all feel it whole.
+        """
+        if switch is None or self.inhibition_count is None or self.inhibition_count.min() >= switch:
+            return None
+        gate: Float32 = self.inhibition_count.astype(np.float32)
+        gate *= np.float32(2.0 / switch)
+        gate -= np.float32(1.0)
+        return np.clip(gate, -1.0, 1.0, out=gate)
 
 
 @dataclass(eq=False)

@@ -42,6 +42,7 @@ def teacher_forward(
             h = hidden(layer.weights, u)
         old = teacher.hidden(number, h, u)
         same = same and old is own.h
+        same = same and not own.gated
         codes = own.codes if same else top_k(old, layer.k)
         chosen = teacher.selected[number]
         before = options.hidden_stage == "before"

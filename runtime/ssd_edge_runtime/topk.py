@@ -87,6 +87,18 @@ def top_k(h: Float32, k: int) -> Codes:
     return _gather(rows, thresholds(rows, k))
 
 
+def top_k_gated(h: Float32, k: int, gate: Float32) -> Codes:
+    """``z = relu(a - g I)`` for each column of ``h``, ``gate`` g float32 (n,), as while the GABA switch closes.
+
+    ``h`` float32 (n, N), contiguous; neurons with g < 0 may fire at ``h <= 0``.
+    """
+    rows = workspace.array("top_k.rows", h.shape[::-1])
+    np.copyto(rows, h.T)
+    np.maximum(rows, np.float32(0.0), out=rows)
+    limits = np.multiply(thresholds(rows, k)[:, None], gate, out=workspace.array("top_k.limits", rows.shape))
+    return Codes.from_dense(np.subtract(rows, limits, out=rows))
+
+
 def thresholds(rows: Float32, k: int) -> Float32:
     """``I`` per sample, float32 (N,): the (k+1)-th largest of ``relu`` of each of ``rows`` (N, n)."""
     place = rows.shape[1] - k - 1

@@ -121,6 +121,16 @@ def check_layer(layer: Layer, name: str, width: int, classes: int) -> None:
     check_array(f"{name}.class_count", layer.class_count, "int64", classes, rows)
 
 
+def check_inhibition(layer: Layer, switch: float | None) -> None:
+    """The counts of the GABA switch go with its s, and none is below zero."""
+    counts = layer.inhibition_count
+    require(
+        (counts is None) == (switch is None), f"{layer.name}.inhibition_count goes with the learning option switch"
+    )
+    if counts is not None:
+        check_array(f"{layer.name}.inhibition_count", counts, "int64", layer.weights.shape[0])
+
+
 def check_statistics(statistics: Statistics, classes: int, n: int) -> None:
     """Packed Gram, class sums and counts over n neurons."""
     check_array("statistics.gram", statistics.gram, "float64", n * (n + 1) // 2)
@@ -189,6 +199,7 @@ def check_state(state: ModelState) -> None:
     width, classes = state.input_width, len(state.classes)
     for number, layer in enumerate(state.layers, 1):
         check_layer(layer, f"hidden{number}", width, classes)
+        check_inhibition(layer, None if state.learning is None else state.learning.switch)
         width = layer.weights.shape[0]
     check_readout(state)
     check_array("class_samples", state.class_samples, "int64", classes)

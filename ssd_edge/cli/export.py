@@ -48,6 +48,13 @@ Example:
 @click.option(
     "--learning-state/--no-learning-state", default=True, help="Keep, or leave out, what the device learns with."
 )
+@click.option(
+    "--inhibition",
+    type=click.Choice(["complete", "as-trained"]),
+    default="complete",
+    show_default=True,
+    help="While the device learns by gradient: as-trained goes on from where RUN's GABA switch stands.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="For --density: of random masks.")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), default="model.onnx", show_default=True, help="File."

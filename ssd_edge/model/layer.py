@@ -60,6 +60,10 @@ class TopKLayer(nn.Module):
             inhibition = inhibition * self.gate(self.switch)
         return torch.relu(a - inhibition)
 
+    def inhibit_fully(self, a: Tensor) -> Tensor:
+        """``z = relu(a - I)``, float32 (N, n): the Top-K, also while the switch closes."""
+        return torch.relu(a - self.inhibition(a.detach()))
+
     def inhibition(self, a: Tensor) -> Tensor:
         """I, float32 (N, 1): the (k+1)-th largest of each row of float32 (N, n)."""
         if self.k == a.shape[1] - 1:

@@ -73,7 +73,7 @@ class Step:
             self.update()
         task.gradients = self.all_gradients() if self.keeps_before else {}
         if self.counting:
-            self.network.count(batch.codes, y)
+            self.network.count(self.network.top_codes(batch.activations, batch.codes), y)
         with torch.no_grad():
             for layer, z in zip(self.network.topk_layers, batch.codes, strict=True):
                 # z is never negative; a sum of floats is several times faster than one of booleans.

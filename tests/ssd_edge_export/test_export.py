@@ -9,12 +9,12 @@ import torch
 
 from ssd_edge.data import Dataset
 from ssd_edge.model import TopKNetwork, normalize_rows
-from ssd_edge.training import Run
+from ssd_edge.training import Run, train
 from ssd_edge_export import export_model, prune
 from ssd_edge_export.export import state_of_run, state_of_weights
 from ssd_edge_export.network import network_of
 from ssd_edge_export.verifying import TOLERANCE, onnxruntime_logits, probe, term_scale, torch_logits, verify
-from ssd_edge_runtime import analytic
+from ssd_edge_runtime import EdgeModel, analytic
 from ssd_edge_runtime import format as model_format
 from ssd_edge_runtime.engine import CSREngine
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
@@ -283,3 +283,65 @@ def test_verify_against_another_run_fails(analytic_run, gradient_run, tmp_path):
     other = Run(analytic_run.config, gradient_run.network, analytic_run.metrics)
     failed = [check for check in verify(path, other).checks if check.ok is False]
     assert [check.check for check in failed] == ["run: weights", "run: answers"]
+
+
+@pytest.fixture(scope="module")
+def ssd_run() -> Run:
+    return train(
+        "digits", method="ssd", tasks=5, until_task=2, hidden=(48,), k=(6,), epochs=3, switch=1.2, device="cpu"
+    )
+
+
+class TestInhibition:
+    def test_as_trained_takes_the_switch_along(self, ssd_run):
+        state = state_of_run(ssd_run, inhibition="as-trained")
+        layer, loaded = ssd_run.network.topk_layers[0], model_format.from_bytes(model_format.to_bytes(state))
+        counts = layer.inhibition_count.numpy()
+        assert (counts < layer.switch).any()
+        assert loaded.learning.switch == layer.switch
+        np.testing.assert_array_equal(loaded.layers[0].inhibition_count, counts.clip(max=np.ceil(layer.switch)))
+
+    def test_complete_is_the_default_and_leaves_it_out(self, ssd_run):
+        state = state_of_run(ssd_run)
+        assert state.learning.switch is None and state.layers[0].inhibition_count is None
+
+    def test_the_device_goes_on_with_it_and_answers_without(self, ssd_run, tmp_path):
+        x, y = ssd_run.training_data().x, ssd_run.training_data().y
+        models = {kind: EdgeModel(state_of_run(ssd_run, inhibition=kind)) for kind in ("complete", "as-trained")}
+        same = [model.logits(x[:20]) for model in models.values()]
+        np.testing.assert_array_equal(*same)
+        before = models["as-trained"].state.layers[0].inhibition_count.sum()
+        for model in models.values():
+            model.partial_fit(x[:256], [f"new {label}" for label in y[:256]])
+        models["as-trained"].save(tmp_path / "model.onnx")
+        learned = models["as-trained"].state
+        assert learned.layers[0].inhibition_count.sum() > before
+        assert (
+            np.abs(learned.layers[0].weights.values - models["complete"].state.layers[0].weights.values).max() > 0
+        )
+        np.testing.assert_array_equal(
+            model_format.load(tmp_path / "model.onnx").layers[0].inhibition_count,
+            learned.layers[0].inhibition_count,
+        )
+
+    def test_the_switch_of_a_model_stays(self, ssd_run):
+        model = EdgeModel(state_of_run(ssd_run))
+        with pytest.raises(EdgeModelError, match="switch goes with the counts in the model"):
+            model.learning = dataclasses.replace(model.learning, switch=5.0)
+
+    def test_where_there_is_none(self, ssd_run, random_run, made_up):
+        with pytest.raises(OptionError, match="goes with the gradient readout"):
+            state_of_run(random_run, inhibition="as-trained")
+        with pytest.raises(OptionError, match="inhibition must be one of complete, as-trained, got 'none'"):
+            export_model(ssd_run, "never.onnx", inhibition="none")
+        with pytest.raises(OptionError, match="weights from elsewhere have no GABA switch"):
+            export_model(
+                path="never.onnx",
+                hidden=two_layers(),
+                readout="analytic",
+                classes=["a"],
+                k=[6, 4],
+                input_shape=(3, 4),
+                data=made_up,
+                inhibition="as-trained",
+            )

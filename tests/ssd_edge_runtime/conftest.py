@@ -52,6 +52,7 @@ def build_state(
     readout: str = "gradient",
     center: bool = True,
     teacher: bool = False,
+    switch: float | None = None,
     seed: int = 0,
 ) -> ModelState:
     """A small random model with learning state; weights are rounded to what ``values`` holds."""
@@ -66,6 +67,7 @@ def build_state(
             activation_count=counts(rng, widths[at]),
             task_count=counts(rng, widths[at]),
             class_count=counts(rng, classes, widths[at]),
+            inhibition_count=None if switch is None else counts(rng, widths[at]),
         )
         for at in range(1, len(widths))
     ]
@@ -87,7 +89,7 @@ def build_state(
         ),
         temperature=0.7,
         values_type=values,  # type: ignore[arg-type]
-        learning=None if analytic else LearningOptions(),
+        learning=None if analytic else LearningOptions(switch=switch),
         analytic=AnalyticOptions() if analytic else None,
         statistics=statistics,
         teacher=make_teacher(rng, layers, classes - 1) if teacher else None,

@@ -77,6 +77,7 @@ CASES: dict[str, dict[str, Any]] = {
     "no center": {"center": False},
     "analytic": {"readout": "analytic"},
     "teacher": {"hidden": (25, 12), "density": 0.3, "teacher": True},
+    "switch": {"hidden": (25, 12), "density": 0.3, "teacher": True, "switch": 12.5},
     "wide": {"hidden": (4,), "input_shape": (70001,), "density": 0.0002, "k": 1, "center": False},
     "no entries": {"density": 0.0},
 }

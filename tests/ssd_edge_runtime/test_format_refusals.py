@@ -227,6 +227,12 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "columns must be an integer",
     ),
     "support": (lambda d: d["learning_state"].update(supports=[True]), "is not dense, so it needs no support"),
+    "switch without counts": (lambda d: d["learning"].update(switch=5.0), "goes with the learning option switch"),
+    "switch of zero": (lambda d: d["learning"].update(switch=0.0), "switch must be positive"),
+    "counts not there": (
+        lambda d: d["learning_state"].update(inhibition=True),
+        "should have 9 initializers, found 8",
+    ),
     "option": (lambda d: d["learning"].update(learning_rate=-1.0), "lr must be positive"),
     "option's type": (lambda d: d["learning"].update(learning_rate="x"), "learning_rate must be a number"),
     "option unknown": (lambda d: d["learning"]["distill"].update(kl="js"), "kl must be one of"),
