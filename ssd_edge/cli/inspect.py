@@ -82,6 +82,8 @@ def print_layer(layer: dict[str, Any], values: str) -> None:
     neurons = layer["neurons"]
     if neurons:
         plain(f"  neurons: {neurons['active']} active, {neurons['reused']} reused, {neurons['free']} free")
+    if layer["inhibited"] is not None:
+        plain(f"  GABA switch: closed for {layer['inhibited']} of {rows} neurons, which matters while learning")
 
 
 def print_estimates(estimated: dict[str, Any]) -> None:

@@ -300,6 +300,8 @@ class TestInhibition:
         assert (counts < layer.switch).any()
         assert loaded.learning.switch == layer.switch
         np.testing.assert_array_equal(loaded.layers[0].inhibition_count, counts.clip(max=np.ceil(layer.switch)))
+        described = model_format.describe(model_format.to_bytes(state))["layers"][0]
+        assert described["inhibited"] == (counts >= layer.switch).sum()
 
     def test_complete_is_the_default_and_leaves_it_out(self, ssd_run):
         state = state_of_run(ssd_run)
