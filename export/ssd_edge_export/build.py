@@ -154,8 +154,10 @@ def _assemble(
     readout: Readout,
 ) -> ModelState:
     classes = len(network.classes)
+    learning = plan.learning if readout.kind == "gradient" else None
+    switch = None if learning is None else learning.switch
     layers = [
-        _layer(number, matrix, layer, counted, classes, plan.learning.switch if plan.learning else None)
+        _layer(number, matrix, layer, counted, classes, switch)
         for number, (matrix, layer) in enumerate(zip(matrices, network.topk_layers, strict=True), 1)
     ]
     state = ModelState(
@@ -168,7 +170,7 @@ def _assemble(
         values_type=plan.values
         if readout.bias is None
         else rounded(readout.weights, readout.bias, plan.values)[1],
-        learning=plan.learning if readout.kind == "gradient" else None,
+        learning=learning,
         analytic=plan.analytic,
         statistics=None if counted is None else counted.statistics,
         samples_seen=0 if counted is None else int(counted.class_samples.sum()),
@@ -180,14 +182,19 @@ def _assemble(
 
 
 def _layer(
-    number: int, matrix: CSRMatrix, layer: TopKLayer, counted: Calibration | None, classes: int, s: float | None
+    number: int,
+    matrix: CSRMatrix,
+    layer: TopKLayer,
+    counted: Calibration | None,
+    classes: int,
+    switch: float | None,
 ) -> Layer:
     name, n, k = f"hidden{number}", matrix.shape[0], layer.k
+    inhibition = None if switch is None else layer.inhibition_count.cpu().numpy().clip(max=ceil(switch))
     if counted is None:
         empty: Int64 = np.zeros(n, np.int64)
-        return Layer(name, matrix, k, empty, empty.copy(), np.zeros((classes, n), np.int64))
+        return Layer(name, matrix, k, empty, empty.copy(), np.zeros((classes, n), np.int64), inhibition)
     counts = counted.layers[number - 1]
-    inhibition = None if s is None else layer.inhibition_count.cpu().numpy().clip(max=ceil(s))
     return Layer(name, matrix, k, counts.activation_count, counts.task_count, counts.class_count, inhibition)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.csr import Int32
+from ssd_edge_runtime.options import LearningOptions
 from ssd_edge_runtime.state import Layer
 from ssd_edge_runtime.topk import Codes
 
@@ -50,13 +51,13 @@ def union(parts: list[Rows], width: int) -> Rows:
     return marked.nonzero()[0]
 
 
-def count_inhibition(layer: Layer, touched: Touched, switch: float | None) -> None:
+def count_inhibition(layer: Layer, touched: Touched, options: LearningOptions) -> None:
     """Add a batch's firing to c of the GABA switch, in place; it stays at s, from where on nothing changes."""
     counts = layer.inhibition_count
-    if counts is None or switch is None:
-        return
+    assert counts is not None
+    assert options.switch is not None
     fired = np.bincount(touched.local, minlength=len(touched.rows))
-    counts[touched.rows] = np.minimum(counts[touched.rows] + fired, ceil(switch))
+    counts[touched.rows] = np.minimum(counts[touched.rows] + fired, ceil(options.switch))
 
 
 def count(layer: Layer, codes: Codes, touched: Touched, labels: NDArray[np.intp], sign: int = 1) -> None:

@@ -48,15 +48,15 @@ def describe_layer(
         "k": layer.k,
         "storage": storage,
         "neurons": neuron_counts([layer], state.class_samples) if counted else None,
-        "inhibited": inhibited(layer, state),
+        "inhibited": inhibited(layer, state.switch),
     }
 
 
-def inhibited(layer: Layer, state: ModelState) -> int | None:
-    """For how many neurons the GABA switch has closed; None where inhibition is complete for all."""
-    if state.learning is None or state.learning.switch is None or layer.inhibition_count is None:
+def inhibited(layer: Layer, switch: float | None) -> int | None:
+    """For how many neurons the GABA switch has closed; None where there is none."""
+    if switch is None or layer.inhibition_count is None:
         return None
-    return int((layer.inhibition_count >= state.learning.switch).sum())
+    return int((layer.inhibition_count >= switch).sum())
 
 
 def weight_of(name: str, layer: str) -> bool:

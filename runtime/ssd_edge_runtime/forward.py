@@ -33,10 +33,6 @@ class LayerPass:
     gated: bool = False
     """Whether some neurons were inhibited in part: more may have fired than are in the Top-K."""
 
-    def top_codes(self, k: int) -> Codes:
-        """``z`` under complete inhibition."""
-        return top_k(self.h, k) if self.gated else self.codes
-
 
 def preprocess(x: Float32, center: Float32 | None, epsilon: float) -> Float32:
     """``u = (x - center) / max(||x - center||, epsilon)`` per sample: float32 (N, d) -> contiguous (d, N).

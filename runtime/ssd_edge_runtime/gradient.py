@@ -14,6 +14,7 @@ from ssd_edge_runtime.rows import RowIndex
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.teacher import LiveTeacher
 from ssd_edge_runtime.teaching import logit_gradient, teacher_forward
+from ssd_edge_runtime.topk import top_k
 
 
 def step(
@@ -61,12 +62,11 @@ def step(
     columns -= by_columns
     readout[rows] = np.maximum(columns, 0.0, out=columns) if options.nonnegative else columns
     for layer, each, touched in zip(state.layers, passes, active, strict=True):
+        codes = each.codes
         if each.gated:
-            count_inhibition(layer, touched, options.switch)
-            codes = each.top_codes(layer.k)
+            count_inhibition(layer, touched, options)
+            codes = top_k(each.h, layer.k)
             touched = Touched.by(codes)
-        else:
-            codes = each.codes
         count(layer, codes, touched, labels)
     return changed
 

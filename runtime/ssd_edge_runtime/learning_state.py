@@ -66,8 +66,8 @@ def learning_shape(state: ModelState, structure: Structure) -> LearningShape:
         shape.storage == "dense" and layer.weights.nonzeros < shape.entries
         for layer, shape in zip(state.layers, structure.layers, strict=True)
     ]
-    inhibition = state.learning is not None and state.learning.switch is not None
-    return LearningShape(count_type(state), tuple(partial), state.statistics is not None, teacher, inhibition)
+    statistics, inhibition = state.statistics is not None, state.switch is not None
+    return LearningShape(count_type(state), tuple(partial), statistics, teacher, inhibition)
 
 
 def layer_specs(layer: LayerShape, shape: LearningShape, classes: int, at: int) -> list[TensorSpec]:

@@ -19,8 +19,8 @@ from ssd_edge_runtime.wire import MAX_FIELDS
 
 STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
 VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")
-OPTIONAL = ("priors", "min_samples", "switch")
-"""Options that stand in a manifest only where they are not the default; files of the first version lack them."""
+OPTIONAL = ("priors", "min_samples", "switch", "inhibition")
+"""Keys that stand in a manifest only where they are not the default; files of the first version lack them."""
 READOUTS: tuple[ReadoutKind, ...] = ("gradient", "analytic")
 MAX_CLASSES = 1 << 20
 
@@ -58,7 +58,7 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
         "values": state.values_type,
         "layers": layers,
         "readout": {"kind": state.readout.kind, "bias": structure.bias},
-        "learning_state": _without_defaults(learning_shape, "inhibition") if learning_shape is not None else None,
+        "learning_state": _without_defaults(learning_shape) if learning_shape is not None else None,
         "learning": _without_defaults(state.learning) if keep and state.learning is not None else None,
         "analytic": _without_defaults(state.analytic) if state.analytic is not None else None,
         "samples_seen": state.samples_seen,
@@ -73,9 +73,9 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
     return jsonsafe.dumps(document, "the manifest")
 
 
-def _without_defaults(options: Any, *names: str) -> dict[str, Any]:
-    """As JSON, without those optional values, and those of ``names``, that are the default."""
-    defaults = {f.name: f.default for f in fields(options) if f.name in (*OPTIONAL, *names)}
+def _without_defaults(options: Any) -> dict[str, Any]:
+    """As JSON, without those optional values that are the default."""
+    defaults = {f.name: f.default for f in fields(options) if f.name in OPTIONAL}
     return {k: v for k, v in asdict(options).items() if k not in defaults or v != defaults[k]}
 
 

@@ -156,6 +156,11 @@ class ModelState:
         return replace(self, input_shape=(self.input_width,), encoder=None) if self.encoder is not None else self
 
     @property
+    def switch(self) -> float | None:
+        """s of the GABA switch; None where inhibition is complete, or nothing is learned by gradient."""
+        return None if self.learning is None else self.learning.switch
+
+    @property
     def has_learning_state(self) -> bool:
         """Whether the file can go on learning."""
         return self.learning is not None or self.statistics is not None

@@ -199,7 +199,7 @@ def check_state(state: ModelState) -> None:
     width, classes = state.input_width, len(state.classes)
     for number, layer in enumerate(state.layers, 1):
         check_layer(layer, f"hidden{number}", width, classes)
-        check_inhibition(layer, None if state.learning is None else state.learning.switch)
+        check_inhibition(layer, state.switch)
         width = layer.weights.shape[0]
     check_readout(state)
     check_array("class_samples", state.class_samples, "int64", classes)

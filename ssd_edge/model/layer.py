@@ -53,16 +53,12 @@ class TopKLayer(nn.Module):
         """``a = relu(W x)``, float32 (N, n): the activations before the Top-K."""
         return relu_linear(x, self.weight, sparse=self.sparse_backward)
 
-    def inhibit(self, a: Tensor) -> Tensor:
-        """``z = relu(a - g I)``, float32 (N, n)."""
+    def inhibit(self, a: Tensor, *, fully: bool = False) -> Tensor:
+        """``z = relu(a - g I)``, float32 (N, n); ``fully``: g = 1, also while training."""
         inhibition = self.inhibition(a.detach())
-        if self.training and self.switch is not None:
+        if self.training and self.switch is not None and not fully:
             inhibition = inhibition * self.gate(self.switch)
         return torch.relu(a - inhibition)
-
-    def inhibit_fully(self, a: Tensor) -> Tensor:
-        """``z = relu(a - I)``, float32 (N, n): the Top-K, also while the switch closes."""
-        return torch.relu(a - self.inhibition(a.detach()))
 
     def inhibition(self, a: Tensor) -> Tensor:
         """I, float32 (N, 1): the (k+1)-th largest of each row of float32 (N, n)."""

@@ -112,13 +112,6 @@ class TopKNetwork(nn.Module):
             codes.append(layer.inhibit(activations[-1]))
         return activations, codes
 
-    def top_codes(self, activations: Sequence[Tensor], codes: Sequence[Tensor]) -> list[Tensor]:
-        """z of the Top-K alone, of what ``hidden_of`` gave, also where the GABA switch let more neurons fire."""
-        return [
-            z if layer.switch is None else layer.inhibit_fully(a)
-            for layer, a, z in zip(self.topk_layers, activations, codes, strict=True)
-        ]
-
     def readout(self, z: Tensor) -> Tensor:
         """``V z (+ b)``, float32 (N, classes), of the last layer's code."""
         return nn.functional.linear(z, self.readout_weight, self.readout_bias)

@@ -26,7 +26,7 @@ class Step:
     learning: LearningOptions
     methods: Sequence[Method]
     counting: bool = True
-    """Count which neurons fire in the step's own forward pass, as the device does."""
+    """Count which neurons are in the Top-K of the step's own forward pass, as the device does."""
     parallel: Parallel = ALONE
     """The processes that share each batch."""
 
@@ -72,9 +72,10 @@ class Step:
             self.dealt.sum_(value.grad for value in self.network.parameters() if value.grad is not None)
             self.update()
         task.gradients = self.all_gradients() if self.keeps_before else {}
-        if self.counting:
-            self.network.count(self.network.top_codes(batch.activations, batch.codes), y)
         with torch.no_grad():
+            if self.counting:
+                pairs = zip(self.network.topk_layers, batch.activations, strict=True)
+                self.network.count([layer.inhibit(a, fully=True) for layer, a in pairs], y)
             for layer, z in zip(self.network.topk_layers, batch.codes, strict=True):
                 # z is never negative; a sum of floats is several times faster than one of booleans.
                 fired = z.sign().sum(0)
