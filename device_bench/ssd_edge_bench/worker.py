@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ssd_edge_bench import energy
-from ssd_edge_bench.engines import Engine, open_engine
+from ssd_edge_bench.engines import Engine, Operations, open_engine
 from ssd_edge_bench.options import BATCHED
 
 if TYPE_CHECKING:
@@ -77,13 +77,14 @@ def _calls(
     batch: int,
 ) -> tuple[Call, Call]:
     """The i-th timed call and what must happen, untimed, before it."""
+    named = cast(Operations, engine)  # only operations that it names are asked for
     slots = max(1, len(x) // batch)
 
     def part(i: int) -> slice:
         return slice(i % slots * batch, (i % slots + 1) * batch)
 
     def learn(i: int) -> None:
-        engine.learn(x[part(i)], y[part(i)])
+        named.learn(x[part(i)], y[part(i)])
 
     def nothing(_: int) -> None:
         return None
@@ -91,13 +92,13 @@ def _calls(
     if operation == "predict":
         return lambda i: engine.predict(x[part(i)]), nothing
     if operation == "embed":
-        return lambda i: engine.embed(x[part(i)]), nothing
+        return lambda i: named.embed(x[part(i)]), nothing
     if operation == "learn":
         return learn, nothing
     if operation == "solve":
-        return lambda _: engine.solve(), learn
+        return lambda _: named.solve(), learn
     learned = learn if "learn" in engine.operations else nothing
-    return lambda _: engine.save(Path(job["scratch"])), learned
+    return lambda _: named.save(Path(job["scratch"])), learned
 
 
 def warm_up(call: Call, before: Call, seconds: float, most: int) -> int:

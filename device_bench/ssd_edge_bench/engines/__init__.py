@@ -15,12 +15,16 @@ ENGINES = ("csr", "onnxruntime", "onnxruntime-dense", "onnxruntime-int8", "torch
 
 
 class Engine(Protocol):
-    """A loaded model. ``operations``: what it can do besides predict."""
+    """A loaded model. ``operations``: which of :class:`Operations` it has besides predict."""
 
     operations: tuple[str, ...]
 
     def predict(self, x: NDArray[np.float32]) -> Any:
         """Logits of x float32 (N, *input_shape)."""
+
+
+class Operations(Protocol):
+    """What some engines can do; an engine has the methods that it names, and no others."""
 
     def embed(self, x: NDArray[np.float32]) -> Any:
         """What the encoder alone makes of x float32 (N, *input_shape)."""

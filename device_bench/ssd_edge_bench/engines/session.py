@@ -25,19 +25,3 @@ class SessionEngine:
     def predict(self, x: NDArray[np.float32]) -> Any:
         """Logits of x float32 (N, *input_shape)."""
         return self._session.run(["logits"], {"input": x})[0]
-
-    def embed(self, x: NDArray[np.float32]) -> Any:
-        """Refused."""
-        raise NotImplementedError("ONNX Runtime is measured on the whole file")
-
-    def learn(self, x: NDArray[np.float32], y: NDArray[np.str_]) -> None:
-        """Refused."""
-        raise NotImplementedError("ONNX Runtime does not learn")
-
-    def solve(self) -> None:
-        """Refused."""
-        raise NotImplementedError("ONNX Runtime does not learn")
-
-    def save(self, path: Path) -> None:
-        """Refused."""
-        raise NotImplementedError("ONNX Runtime does not learn")

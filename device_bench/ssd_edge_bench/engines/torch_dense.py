@@ -42,10 +42,6 @@ class TorchEngine:
         with torch.inference_mode():
             return functional.linear(self._code(x), self._readout, self._bias).numpy()
 
-    def embed(self, x: NDArray[np.float32]) -> Any:
-        """Refused."""
-        raise NotImplementedError("the torch engine runs no encoder")
-
     def learn(self, x: NDArray[np.float32], y: NDArray[np.str_]) -> None:
         """One step on a batch; ``y`` holds class names."""
         labels = torch.tensor([self._number[name] for name in y.tolist()])
@@ -81,11 +77,3 @@ class TorchEngine:
             threshold = active.detach().topk(k + 1, dim=1).values[:, -1:]
             code = (active - threshold).relu()
         return code
-
-    def solve(self) -> None:
-        """Refused."""
-        raise NotImplementedError("the torch engine is measured on predict and learn only")
-
-    def save(self, path: Path) -> None:
-        """Refused."""
-        raise NotImplementedError("the torch engine is measured on predict and learn only")
