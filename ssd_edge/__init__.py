@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ssd_edge_runtime import __version__
 
 if TYPE_CHECKING:
-    from ssd_edge.training import Run, compare, resume, train, train_backbone
+    from ssd_edge.comparison import compare
+    from ssd_edge.training import Run, resume, train, train_backbone
 
 __all__ = ["Run", "__version__", "compare", "resume", "train", "train_backbone"]
 
@@ -22,6 +23,6 @@ def __getattr__(name: str) -> Any:
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(f"ssd_edge.{name}") from error
-    from ssd_edge import training
+    from ssd_edge import comparison, training
 
-    return getattr(training, name)
+    return getattr(comparison if name == "compare" else training, name)

@@ -150,7 +150,7 @@ def _accuracy(logits: np.ndarray[Any, Any], classes: list[str], data: Dataset) -
 
 def sizes(folder: Path) -> dict[str, int]:
     """Bytes of the learned model with and without its learning state, and of the same function dense."""
-    from ssd_edge_runtime import format
+    from ssd_edge_runtime.model_file import format
 
     state = format.load(folder / "learned.onnx")
     return {

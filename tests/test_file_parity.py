@@ -14,10 +14,10 @@ from encoders import images, tiny_encoder
 
 from ssd_edge.data import Dataset
 from ssd_edge_export import export_model, verify
-from ssd_edge_export.network import network_of
-from ssd_edge_export.verifying import TOLERANCE, term_scale
+from ssd_edge_export.verification.torch_network import network_of
+from ssd_edge_export.verification.verification import TOLERANCE, term_scale
 from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime import format as model_format
+from ssd_edge_runtime.model_file import format as model_format
 
 N, K, WIDTH, CLASSES = 40, 5, 20, ("a", "b", "c")
 

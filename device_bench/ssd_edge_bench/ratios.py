@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime import format as model_format
-from ssd_edge_runtime.csr import CSRMatrix
+from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.options import LearningOptions
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 Call = Callable[[], object]

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge_bench.engines import ENGINES
-from ssd_edge_bench.measure import measure
-from ssd_edge_bench.options import BenchOptions
-from ssd_edge_bench.page import write_page
+from ssd_edge_bench.measurement.intervals import ratio
+from ssd_edge_bench.measurement.measurement import measure
+from ssd_edge_bench.measurement.options import BenchOptions
+from ssd_edge_bench.measurement.results import find_row
 from ssd_edge_bench.ratios import CASES, Case, random_state
-from ssd_edge_bench.results import find_row
-from ssd_edge_bench.sampling import ratio
-from ssd_edge_bench.tables import machine_line, stability_lines
-from ssd_edge_runtime import format
+from ssd_edge_bench.report.page import write_page
+from ssd_edge_bench.report.tables import machine_line, stability_lines
+from ssd_edge_runtime.model_file import format
 
 OPERATIONS = ("start", "predict", "learn", "save")
 RIVALS = {"predict": "onnxruntime-dense", "learn": "torch"}

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssd_edge_export.calibration import Calibration, calibrate
     from ssd_edge_export.export import export_model
-    from ssd_edge_export.pruning import prune
-    from ssd_edge_export.verifying import verify
+    from ssd_edge_export.pruning.pruning import prune
+    from ssd_edge_export.verification.verification import verify
 
 __all__ = ["Calibration", "calibrate", "export_model", "prune", "verify"]
 _HOMES = {
     "Calibration": "calibration",
     "calibrate": "calibration",
     "export_model": "export",
-    "prune": "pruning",
-    "verify": "verifying",
+    "prune": "pruning.pruning",
+    "verify": "verification.verification",
 }
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ssd_edge.training import Run
-from ssd_edge_export.observe import batches
-from ssd_edge_export.source import Samples, samples_of
+from ssd_edge_export.pruning.activity import batches
+from ssd_edge_export.samples import Samples, samples_of
 
 
 def accuracy(run: Run, samples: Samples) -> float:

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from ssd_edge.model import TopKNetwork
-from ssd_edge_export.observe import Float32, batches
-from ssd_edge_runtime import analytic
+from ssd_edge_export.pruning.activity import Float32, batches
+from ssd_edge_runtime.analytic import solver as analytic
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.state import Statistics
 

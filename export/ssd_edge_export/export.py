@@ -10,16 +10,16 @@ from typing import Any, get_args
 from ssd_edge.data import Dataset
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
-from ssd_edge_export.build import Plan, build_state
-from ssd_edge_export.encoding import behind, check_fit, embedded, encoder_for
+from ssd_edge_export.assembly.encoder import behind, check_fit, embedded, encoder_for
+from ssd_edge_export.assembly.from_weights import Matrix, network_from_weights
+from ssd_edge_export.assembly.provenance import run_provenance, weights_provenance
+from ssd_edge_export.assembly.state import Plan, build_state
 from ssd_edge_export.neurons import usage
 from ssd_edge_export.options import Budget, Criterion, Inhibition
-from ssd_edge_export.provenance import run_provenance, weights_provenance
-from ssd_edge_export.pruning import prune
-from ssd_edge_export.source import run_samples, samples_of, task_names
-from ssd_edge_export.weights import Matrix, network_from_weights
+from ssd_edge_export.pruning.pruning import prune
+from ssd_edge_export.samples import run_samples, samples_of, task_names
 from ssd_edge_export.writing import write_model
-from ssd_edge_runtime.encoder import Encoder
+from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, require, require_choice
 from ssd_edge_runtime.state import ModelState, ReadoutKind, ValuesType

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
 from ssd_edge_export.neurons import Int64
-from ssd_edge_export.observe import BATCH, Float32, batches
+from ssd_edge_export.pruning.activity import BATCH, Float32, batches
 
 STEPS = 400
 TINY = 1e-12

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ssd_edge_runtime import format as model_format
-from ssd_edge_runtime import storage
 from ssd_edge_runtime.errors import DataError, EdgeModelError
+from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.storage import store as storage
 
 
 def write_model(path: str | Path, state: ModelState, *, learning_state: bool = True) -> Path:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssd_edge_runtime.container import read_file
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.generations import stored_digest
-from ssd_edge_runtime.journal import Journal, journal_path
 from ssd_edge_runtime.model import EdgeModel
-from ssd_edge_runtime.packing import pack, unpack
+from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.storage.generations import stored_digest
+from ssd_edge_runtime.storage.journal import Journal, journal_path
+from ssd_edge_runtime.storage.records import pack, unpack
 
 BEGIN, END = "begin", "end"
 

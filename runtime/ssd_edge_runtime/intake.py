@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ssd_edge_runtime.csr import Float32
-from ssd_edge_runtime.samples import as_samples
+from ssd_edge_runtime.serving.inputs import as_samples
+from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.encoder import EncoderSession
+    from ssd_edge_runtime.encoder.encoder import EncoderSession
 
 
 class Intake:
@@ -36,7 +36,7 @@ class Intake:
         """The encoder's session, made when it is needed first: opening a model runs nothing."""
         with self._opening:
             if self._session is None:
-                from ssd_edge_runtime.encoder import EncoderSession
+                from ssd_edge_runtime.encoder.encoder import EncoderSession
 
                 assert self._encoder is not None
                 self._session = EncoderSession(self._encoder, self._threads)

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.csr import Float32
-from ssd_edge_runtime.dampening import DampeningOptions, DampeningReport
+from ssd_edge_runtime.analytic.merge import merge_states
 from ssd_edge_runtime.detector import LossDetector
-from ssd_edge_runtime.distill import log_softmax
-from ssd_edge_runtime.engine import check_engine
 from ssd_edge_runtime.errors import EdgeModelError, FewSamplesWarning
-from ssd_edge_runtime.forward import softmax
+from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
+from ssd_edge_runtime.gradient.distill import log_softmax
 from ssd_edge_runtime.intake import Intake
-from ssd_edge_runtime.live import LiveModel
-from ssd_edge_runtime.merge import merge_states
+from ssd_edge_runtime.network.engines import check_engine
+from ssd_edge_runtime.network.forward import softmax
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
-from ssd_edge_runtime.samples import as_names
+from ssd_edge_runtime.serving.inputs import as_names
+from ssd_edge_runtime.serving.shared_model import LiveModel
+from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.state import ModelState
 
 UNKNOWN = ""
@@ -47,7 +47,8 @@ class EdgeModel:
     def __init__(self, state: ModelState, *, engine: str = "auto", threads: int = 1) -> None:
         """Wrap ``state``, which is never written into.
 
-        ``engine``: "csr", "onnxruntime", or "auto", the faster one by :func:`ssd_edge_runtime.engine.choose`.
+        ``engine``: "csr", "onnxruntime", or "auto", the faster one by
+        :func:`ssd_edge_runtime.network.engines.choose`.
         ``threads``: of ONNX Runtime, also where it runs the encoder; the CSR engine uses one.
         """
         check_engine(engine)
@@ -75,9 +76,9 @@ class EdgeModel:
         Where ``trusted`` or the environment variable SSD_EDGE_TRUSTED_KEYS names files of public keys, only a
         model signed by one of them is loaded.
         """
-        from ssd_edge_runtime import format as model_format
-        from ssd_edge_runtime import signing
-        from ssd_edge_runtime.generations import stored_digest
+        from ssd_edge_runtime.model_file import format as model_format
+        from ssd_edge_runtime.storage import signing
+        from ssd_edge_runtime.storage.generations import stored_digest
 
         data = model_format.read_file(path)
         keys = [*trusted, *signing.trusted_keys()]
@@ -224,9 +225,9 @@ class EdgeModel:
         ``announce`` is told the new file's digest before it takes its place.
         Raises :class:`EdgeModelError` if the file changed since this model was loaded from it.
         """
-        from ssd_edge_runtime import format as model_format
-        from ssd_edge_runtime import storage
-        from ssd_edge_runtime.generations import stored_digest
+        from ssd_edge_runtime.model_file import format as model_format
+        from ssd_edge_runtime.storage import store as storage
+        from ssd_edge_runtime.storage.generations import stored_digest
 
         with self._live.learning:
             place = Path(path).resolve()

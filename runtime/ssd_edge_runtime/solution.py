@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssd_edge_runtime.codecs import HALF_MAX, round_values
-from ssd_edge_runtime.csr import Float32
+from ssd_edge_runtime.model_file.codecs import HALF_MAX, round_values
+from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.state import Readout, ValuesType
 
 

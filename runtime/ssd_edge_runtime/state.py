@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.csr import CSRMatrix, Float32, Int32
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
+from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32, Int32
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.encoder import Encoder
+    from ssd_edge_runtime.encoder.encoder import Encoder
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

@@ -10,7 +10,7 @@ import click
 COMMANDS = {
     "demo": "The whole job on an embedded data set, in under a minute.",
     "train": "Train on a sequence of tasks; writes a run folder.",
-    "backbone": "Train a small encoder for train --backbone.",
+    "encoder": "Train a small encoder for train --backbone.",
     "compare": "Several methods, several seeds, one table.",
     "prune": "Prune a run to its Top-K-active weights.",
     "export": "Calibrate a run and write the ONNX file.",
@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from ssd_edge_bench.versions import versions
+    from ssd_edge_bench.machine.versions import versions
 
     for name, version in versions().items():
         click.echo(f"{name} {version or 'not installed'}")

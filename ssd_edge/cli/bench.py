@@ -10,7 +10,7 @@ import click
 from ssd_edge.cli.arguments import FILE, NameList, data_root_option, model_argument
 from ssd_edge.cli.output import common_options, emit_json, progress, say
 from ssd_edge_bench.engines import ENGINES
-from ssd_edge_bench.options import OPERATIONS, BenchOptions
+from ssd_edge_bench.measurement.options import OPERATIONS, BenchOptions
 
 DEFAULT = BenchOptions()
 OF_OPERATIONS = f"Of {', '.join(OPERATIONS)}."
@@ -26,7 +26,7 @@ Example:
 
 def complete_board(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Boards for the shell to offer."""
-    from ssd_edge_bench.boards import board_names
+    from ssd_edge_bench.roofline.boards import board_names
 
     return [name for name in board_names() if name.startswith(incomplete)]
 
@@ -83,12 +83,12 @@ def command(
     A BOARD is raspberry-pi-zero-2w, raspberry-pi-4, raspberry-pi-5 or jetson-nano. Its times are estimates from
     published figures; how far the same method is off on this machine stands beside them.
     """
-    from ssd_edge_bench.boards import load_board
-    from ssd_edge_bench.compare import Rule, check_alike, compare, judge, load_document
-    from ssd_edge_bench.estimate import estimate
-    from ssd_edge_bench.tables import print_document
-    from ssd_edge_runtime import format
+    from ssd_edge_bench.measurement.compare import Rule, check_alike, compare, judge, load_document
+    from ssd_edge_bench.report.tables import print_document
+    from ssd_edge_bench.roofline.boards import load_board
+    from ssd_edge_bench.roofline.estimate import estimate
     from ssd_edge_runtime.errors import OptionError
+    from ssd_edge_runtime.model_file import format
 
     chosen = BenchOptions(**options)
     rules = [Rule.parse(text) for text in fail_if]
@@ -116,7 +116,7 @@ def command(
             for v in verdicts
         ]
     if report is not None:
-        from ssd_edge_bench.page import write_page
+        from ssd_edge_bench.report.page import write_page
 
         write_page(report, document)
         say(f"wrote {report}")
@@ -133,8 +133,8 @@ def _measure(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Measure one model or two side by side; with data, on its samples, and with its accuracy."""
     from ssd_edge.cli.eval import evaluate
-    from ssd_edge.cli.models import load_labelled, load_model
-    from ssd_edge_bench.measure import measure_side_by_side
+    from ssd_edge.on_device.inputs import load_labelled, load_model
+    from ssd_edge_bench.measurement.measurement import measure_side_by_side
 
     models = [model] if other is None else [model, other]
     samples, accuracies = None, []

@@ -47,7 +47,7 @@ def command(
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("comparing") from error
-    from ssd_edge.training import compare
+    from ssd_edge.comparison import compare
 
     given = {name: value for name, value in options.items() if value is not None and value not in ((), {})}
     values = merged(config, data, given)

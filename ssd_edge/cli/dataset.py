@@ -8,7 +8,7 @@ import click
 
 from ssd_edge.cli.output import common_options, emit_json, say
 from ssd_edge.data import load, save_npz
-from ssd_edge.data.options import as_names, as_order
+from ssd_edge.data.names import as_names, as_order
 from ssd_edge_runtime.errors import OptionError
 
 

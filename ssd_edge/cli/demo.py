@@ -68,7 +68,7 @@ def steps_table(steps: list[dict[str, Any]]) -> Any:
 
 def lines_of(summary: dict[str, Any]) -> list[str]:
     """What was learned, how large, how fast, where the files are; figures of this run."""
-    from ssd_edge_bench.units import duration, size
+    from ssd_edge_bench.report.units import duration, size
 
     steps, sizes, latency = summary["steps"], summary["size"], summary["latency"]
     exported, learned, forgot = steps[1:]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssd_edge.cli.arguments import data_root_option, engine_options, loading_options, model_argument, split_option
 from ssd_edge.cli.output import common_options, emit_json, plain, say
-from ssd_edge_runtime.forward import softmax
+from ssd_edge_runtime.network.forward import softmax
 
 EXAMPLE = """\b
 Example:
@@ -44,7 +44,7 @@ def command(
 
     Samples of classes that the model does not know count as wrong.
     """
-    from ssd_edge.cli.models import load_labelled, load_model
+    from ssd_edge.on_device.inputs import load_labelled, load_model
 
     edge = load_model(model, engine=engine, threads=threads, verify=verify)
     dataset = load_labelled(data, edge, split=split, root=data_root)

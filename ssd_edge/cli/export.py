@@ -70,9 +70,9 @@ def command(
     require_torch("exporting")
     from ssd_edge.training import Run
     from ssd_edge_export.export import export_model
-    from ssd_edge_export.observe import watched
+    from ssd_edge_export.pruning.activity import watched
     from ssd_edge_export.writing import check_place
-    from ssd_edge_runtime.encoder import Encoder
+    from ssd_edge_runtime.encoder.encoder import Encoder
 
     check_place(out)
     options["encoder"] = None if encoder is None else Encoder.from_onnx(encoder)
@@ -87,7 +87,7 @@ def command(
 
 def summary(path: Path) -> dict[str, Any]:
     """What was written, and how it compares with a dense float32 file of the same function."""
-    from ssd_edge_runtime import format as model_format
+    from ssd_edge_runtime.model_file import format as model_format
 
     described = model_format.describe(path)
     state = model_format.load(path)

@@ -59,9 +59,9 @@ def command(
     class exactly; in a gradient readout the weights that served it are dampened (Selective Synaptic Dampening),
     judged by the samples of the other classes in DATA, and what that cost these is reported.
     """
-    from ssd_edge.cli.changes import changing
-    from ssd_edge.cli.models import load_labelled
-    from ssd_edge_runtime import storage
+    from ssd_edge.on_device.inputs import load_labelled
+    from ssd_edge.on_device.transaction import changing
+    from ssd_edge_runtime.storage import store as storage
 
     if not classes and data is None:
         raise OptionError("nothing to forget: give --class NAME, --data DATA, or both")

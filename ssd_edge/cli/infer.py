@@ -57,8 +57,8 @@ def command(
     With - as the only INPUT, samples come on standard input, each answered by a line at once: JSON lines, or
     arrays as np.save writes them, one after another, of one sample or a batch.
     """
-    from ssd_edge.cli.models import load_inputs, load_model
-    from ssd_edge.cli.streams import infer_stream
+    from ssd_edge.on_device.inputs import load_inputs, load_model
+    from ssd_edge.on_device.stream import infer_stream
     from ssd_edge_runtime.errors import OptionError
 
     edge = load_model(model, engine=engine, threads=threads, verify=verify)

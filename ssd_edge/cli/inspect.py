@@ -26,13 +26,13 @@ Example:
 @common_options
 def command(model: Path, report: Path | None, as_json: bool) -> None:
     """Show what MODEL holds and what it will take on a device."""
-    from ssd_edge_export.estimates import estimates
-    from ssd_edge_runtime import format as model_format
+    from ssd_edge_bench.footprint import estimates
+    from ssd_edge_runtime.model_file import format as model_format
 
     document = model_format.describe(model)
     document["estimates"] = estimates(document)
     if report is not None:
-        from ssd_edge.model_page import write_model_page
+        from ssd_edge_bench.report.model_page import write_model_page
 
         write_model_page(report, document, model_format.load(model), model.name)
         say(f"wrote {report}")

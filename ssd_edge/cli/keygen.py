@@ -23,7 +23,7 @@ def command(key: Path, as_json: bool) -> None:
 
     Ed25519, in PEM without a password, as openssl reads and writes it. Needs the [sign] extra.
     """
-    from ssd_edge_runtime import signing
+    from ssd_edge_runtime.storage import signing
 
     public = signing.generate(key)
     if as_json:

@@ -20,8 +20,8 @@ from ssd_edge.cli.arguments import (
     threads_option,
     writing_options,
 )
-from ssd_edge.cli.learning import LearnPlan, learn_dataset, note_rare
 from ssd_edge.cli.output import common_options, emit_json, plain, progress
+from ssd_edge.on_device.learn import LearnPlan, learn_dataset, note_rare
 from ssd_edge_runtime.errors import FewSamplesWarning
 from ssd_edge_runtime.options import Priors
 
@@ -105,10 +105,10 @@ def command(
     y is predicted, and each is answered by a line at once. Or they are arrays as np.save writes them, samples and
     their labels in turn. MODEL is saved at the end and at checkpoints.
     """
-    from ssd_edge.cli.changes import changing
-    from ssd_edge.cli.models import load_labelled
-    from ssd_edge.cli.resuming import Resuming
-    from ssd_edge.cli.streams import learn_stream
+    from ssd_edge.on_device.inputs import load_labelled
+    from ssd_edge.on_device.resume import Resuming
+    from ssd_edge.on_device.stream import learn_stream
+    from ssd_edge.on_device.transaction import changing
 
     if data != "-":
         require_stdin(stdin_format)

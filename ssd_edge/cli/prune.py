@@ -155,9 +155,9 @@ def check_mode(sweep: bool, given: set[str]) -> None:
 
 def with_progress(trained: Any, chosen: Any) -> Any:
     """``prune_run`` with a bar where it takes long."""
-    from ssd_edge_export.lottery import ROUNDS
-    from ssd_edge_export.observe import watched
-    from ssd_edge_export.pruning import prune_run
+    from ssd_edge_export.pruning.activity import watched
+    from ssd_edge_export.pruning.lottery import ROUNDS
+    from ssd_edge_export.pruning.pruning import prune_run
 
     steps = chosen.fine_tune_epochs * trained.network.samples_seen
     name = "fine-tuning"
@@ -191,7 +191,7 @@ def draw_sweep(
 ) -> None:
     """Measure, write ``sweep.json`` and ``sweep.png``, print the table."""
     from ssd_edge.training import Run
-    from ssd_edge_export.sweep import plot_sweep, sweep
+    from ssd_edge_export.pruning.sweep import plot_sweep, sweep
 
     trained = [Run.load(run) for run in runs]
     drawn = range(chosen.seed, chosen.seed + seeds)
@@ -210,7 +210,7 @@ def draw_sweep(
 
 def print_sweep(document: dict[str, Any]) -> None:
     """A row per criterion, a column per density."""
-    from ssd_edge_export.sweep import summary
+    from ssd_edge_export.pruning.sweep import summary
 
     table = summary(document)
     densities = list(next(iter(table.values())))

@@ -25,7 +25,7 @@ def command(
     model: Path, old: str, new: str, output: Path | None, keep: int, lock_timeout: float, as_json: bool
 ) -> None:
     """Call the class OLD of MODEL by the name NEW from now on; nothing else changes."""
-    from ssd_edge.cli.changes import changing
+    from ssd_edge.on_device.transaction import changing
 
     with changing(model, output, keep, lock_timeout) as change:
         change.model.rename(old, new)

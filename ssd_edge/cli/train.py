@@ -12,7 +12,7 @@ from typing import Any, cast
 import click
 
 from ssd_edge.cli.output import common_options, emit_json, progress, say
-from ssd_edge.data.options import as_names, as_order
+from ssd_edge.data.names import as_names, as_order
 from ssd_edge_runtime.errors import MissingExtraError, OptionError
 
 INTERRUPTED = 130

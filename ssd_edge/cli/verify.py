@@ -13,7 +13,7 @@ from ssd_edge.cli.training_extra import require_torch
 from ssd_edge_runtime.errors import EdgeModelError
 
 if TYPE_CHECKING:
-    from ssd_edge_export.verifying import Check
+    from ssd_edge_export.verification.verification import Check
 
 EXAMPLE = """\b
 Example:
@@ -25,9 +25,9 @@ MARKS = {True: "ok", False: "FAILED", None: "-"}
 
 def signature(model: Path, key: Path) -> Check:
     """Whether ``key`` has signed ``model``."""
-    from ssd_edge_export.verifying import Check
-    from ssd_edge_runtime import signing
-    from ssd_edge_runtime.container import read_file
+    from ssd_edge_export.verification.verification import Check
+    from ssd_edge_runtime.model_file.container import read_file
+    from ssd_edge_runtime.storage import signing
 
     signing.public_key(key)
     try:
@@ -59,7 +59,7 @@ def command(model: Path, against: Path | None, public_key: Path | None, as_json:
     """
     if against is not None:
         require_torch("verifying against a run")
-    from ssd_edge_export.verifying import verify
+    from ssd_edge_export.verification.verification import verify
 
     report = verify(model, against)
     if public_key is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge.encoders.embeddings import CACHE, Embeddings
-from ssd_edge_runtime.encoder import Encoder
+from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
 
 ENCODER = "encoder.onnx"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssd_edge.encoders.backbone import torchvision_backbone
 from ssd_edge.encoders.to_onnx import encoder_of
-from ssd_edge_runtime.encoder import Encoder
+from ssd_edge.encoders.torchvision import torchvision_backbone
+from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.options import require
 
 

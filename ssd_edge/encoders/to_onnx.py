@@ -8,8 +8,8 @@ import warnings
 import torch
 from torch import nn
 
-from ssd_edge_runtime.encoder import Encoder
-from ssd_edge_runtime.graph import OPSET
+from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.model_file.graph import OPSET
 
 
 def encoder_of(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Encoder:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssd_edge.methods.base import Task
+from ssd_edge.methods.method import Task
 from ssd_edge.methods.persample import mean_over_samples
 from ssd_edge.methods.quadratic import QuadraticPenalty
 from ssd_edge_runtime.options import require

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ssd_edge.methods.base import Batch, Method, Task
+from ssd_edge.methods.method import Batch, Method, Task
 from ssd_edge.model import normalize_rows
 from ssd_edge_runtime.options import require
 

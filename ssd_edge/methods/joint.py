@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ssd_edge.methods.base import Method
+from ssd_edge.methods.method import Method
 
 
 class Joint(Method):

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ssd_edge.methods.base import Batch, Method, Task
+from ssd_edge.methods.method import Batch, Method, Task
 from ssd_edge.methods.ssd import divergence
-from ssd_edge.methods.teacher import TeacherAnswers
+from ssd_edge.methods.teacher_answers import TeacherAnswers
 from ssd_edge_runtime.options import require
 
 

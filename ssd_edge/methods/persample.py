@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ssd_edge.methods.base import Task
+from ssd_edge.methods.method import Task
 
 CHUNK = 2048
 Elementwise = Callable[[Tensor], Tensor]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssd_edge.methods.base import Batch, Method, Task
+from ssd_edge.methods.method import Batch, Method, Task
 from ssd_edge.model import TopKNetwork
 
 

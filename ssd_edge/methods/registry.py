@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ssd_edge.methods.base import Method
 from ssd_edge.methods.ewc import EWC
 from ssd_edge.methods.finetune import Finetune
 from ssd_edge.methods.flymodel import FlyModel
 from ssd_edge.methods.joint import Joint
 from ssd_edge.methods.lwf import LwF
 from ssd_edge.methods.mas import MAS
-from ssd_edge.methods.random import Random
+from ssd_edge.methods.method import Method
+from ssd_edge.methods.random_features import Random
 from ssd_edge.methods.sdmlp import SDMLP
 from ssd_edge.methods.si import SI
 from ssd_edge.methods.ssd import SSD

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ssd_edge.methods.base import Batch, Task
+from ssd_edge.methods.method import Batch, Task
 from ssd_edge.methods.quadratic import QuadraticPenalty, grown, parameters, with_prefix
 from ssd_edge_runtime.options import require
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssd_edge.methods.base import Batch, Method, Task
-from ssd_edge.methods.teacher import TeacherAnswers
+from ssd_edge.methods.method import Batch, Method, Task
+from ssd_edge.methods.teacher_answers import TeacherAnswers
 from ssd_edge_runtime.options import DistillOptions, KLDirection
 
 

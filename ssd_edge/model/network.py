@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ssd_edge.model.initialize import initial_weight
 from ssd_edge.model.layer import TopKLayer
+from ssd_edge_runtime.network.first_rows import initial_rows
 from ssd_edge_runtime.options import FrequencyScope, LearningOptions, require
-from ssd_edge_runtime.readout import initial_rows
 
 EPSILON = 1e-12
 

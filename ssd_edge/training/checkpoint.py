@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 
 from ssd_edge.encoders.folder import check_same
-from ssd_edge.model.storage import load_tensors, save_tensors
-from ssd_edge.training import analytic
+from ssd_edge.model.tensors import load_tensors, save_tensors
+from ssd_edge.training import statistics as analytic
 from ssd_edge.training.run import Run, run_from_tensors, run_to_tensors
 from ssd_edge.training.trainer import Position, Progress, Trainer
 from ssd_edge_runtime.errors import DataError

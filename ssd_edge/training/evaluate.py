@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ssd_edge.model import TopKNetwork
-from ssd_edge.training.analytic import chunks
-from ssd_edge.training.sequence import Part
+from ssd_edge.training.statistics import chunks
+from ssd_edge.training.task_data import Part
 
 Readout = tuple[Tensor, Tensor]
 

@@ -18,15 +18,15 @@ from ssd_edge.encoders import Embeddings
 from ssd_edge.encoders.embeddings import Advance
 from ssd_edge.methods import Task
 from ssd_edge.model import TopKNetwork
-from ssd_edge.training import analytic
+from ssd_edge.training import statistics as analytic
 from ssd_edge.training.config import TrainConfig
+from ssd_edge.training.cuda_graph import GraphStep, can_capture, capture_cuda
 from ssd_edge.training.evaluate import Readout, accuracies
-from ssd_edge.training.graph import GraphStep, can_capture, capture_cuda
 from ssd_edge.training.metrics import complete, summarize
 from ssd_edge.training.parallel import ALONE, Parallel
 from ssd_edge.training.run import Run
-from ssd_edge.training.sequence import Part, joined, mean_sample, split_raw, to_parts
 from ssd_edge.training.step import Step
+from ssd_edge.training.task_data import Part, joined, mean_sample, split_raw, to_parts
 from ssd_edge_runtime.state import Statistics
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from ssd_edge_runtime.encoder import Encoder
+from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.state import ModelState
 
 SHAPE = (1, 8, 8)

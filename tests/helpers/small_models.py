@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.analytic import gather, solve
-from ssd_edge_runtime.csr import CSRMatrix
-from ssd_edge_runtime.forward import forward, preprocess
+from ssd_edge_runtime.analytic.solver import gather, solve
+from ssd_edge_runtime.network.forward import forward, preprocess
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 

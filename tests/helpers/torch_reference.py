@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, one_hot, pad
 
+from ssd_edge_runtime.network.first_rows import initial_rows
 from ssd_edge_runtime.options import DistillOptions, LearningOptions
-from ssd_edge_runtime.readout import initial_rows
 from ssd_edge_runtime.state import ModelState
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ssd_edge_runtime import EdgeModel, analytic
-from ssd_edge_runtime.csr import CSRMatrix
+from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.analytic import solver as analytic
 from ssd_edge_runtime.options import AnalyticOptions
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 PROTOTYPES = {"low": [1.0, 0.9, 0.1, 0.0, 0.1, 0.0], "high": [0.0, 0.1, 0.0, 0.1, 0.9, 1.0]}

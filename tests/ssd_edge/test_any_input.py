@@ -77,7 +77,7 @@ def test_from_training_to_learning(
     data = write(Path("data"), x, y)
     front: list[object] = []
     if behind:
-        ask("backbone", data, *order, "--width", 64, "--epochs", 2, "--batch-size", 16, "-o", "encoder.onnx")
+        ask("encoder", data, *order, "--width", 64, "--epochs", 2, "--batch-size", 16, "-o", "encoder.onnx")
         front = ["--backbone", "encoder.onnx"]
     ask("train", data, *front, *order, "--method", "random", "--hidden", 80, "--k", 20, "-o", "run")
     ask("prune", "run", "--density", 0.3, "-o", "pruned")

@@ -12,12 +12,20 @@ from ssd_edge.model import TopKNetwork, normalize_rows
 from ssd_edge.training import Run, train
 from ssd_edge_export import export_model, prune
 from ssd_edge_export.export import state_of_run, state_of_weights
-from ssd_edge_export.network import network_of
-from ssd_edge_export.verifying import TOLERANCE, onnxruntime_logits, probe, term_scale, torch_logits, verify
-from ssd_edge_runtime import EdgeModel, analytic
-from ssd_edge_runtime import format as model_format
-from ssd_edge_runtime.engine import CSREngine
+from ssd_edge_export.verification.torch_network import network_of
+from ssd_edge_export.verification.verification import (
+    TOLERANCE,
+    onnxruntime_logits,
+    probe,
+    term_scale,
+    torch_logits,
+    verify,
+)
+from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.analytic import solver as analytic
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
+from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime.network.engines import CSREngine
 
 VALUES = ["float32", "float16", "int8"]
 
@@ -171,7 +179,7 @@ def test_same_run_same_bytes(analytic_run, tmp_path):
 
 
 def test_existing_model_becomes_a_generation(analytic_run, tmp_path):
-    from ssd_edge_runtime import storage
+    from ssd_edge_runtime.storage import store as storage
 
     path = export_model(analytic_run, tmp_path / "m.onnx")
     export_model(analytic_run, path, density=0.2)

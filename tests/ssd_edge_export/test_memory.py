@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from ssd_edge_runtime import format as model_format
-from ssd_edge_runtime.csr import CSRMatrix
+from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 WIDTH, HIDDEN, PER_ROW, CLASSES = 3072, 10_000, 61, 100

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from ssd_edge_runtime.csr import CSRMatrix
-from ssd_edge_runtime.format import round_state
+from ssd_edge_runtime.model_file.format import round_state
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher
 
 # Examples are small; how long one takes says more about the machine's other work than about the code.

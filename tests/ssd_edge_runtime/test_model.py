@@ -13,7 +13,7 @@ import pytest
 from small_models import analytic_state, gradient_state, samples
 
 from ssd_edge_runtime import EdgeModel, EdgeModelError
-from ssd_edge_runtime import format as model_format
+from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.options import AnalyticOptions
 
 BOTH = pytest.mark.parametrize("make", [gradient_state, analytic_state])
@@ -209,7 +209,7 @@ def test_save_and_load_change_nothing(make, tmp_path) -> None:
 
 
 def test_rounded_analytic_values_survive_a_save(tmp_path) -> None:
-    from ssd_edge_runtime.format import round_state
+    from ssd_edge_runtime.model_file.format import round_state
 
     for kind in ("float16", "int8"):
         state = analytic_state()
@@ -255,7 +255,7 @@ def test_a_prediction_sees_a_whole_state(make) -> None:
 
 
 def test_predictions_wait_for_neither_learning_nor_a_solve_of_another_thread(monkeypatch) -> None:
-    from ssd_edge_runtime import analytic
+    from ssd_edge_runtime.analytic import solver as analytic
 
     model = EdgeModel(analytic_state())
     x, y = samples(1, 8)

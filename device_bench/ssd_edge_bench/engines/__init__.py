@@ -50,7 +50,7 @@ def missing(engine: str, encoded: bool = False) -> str | None:
 
 
 def open_engine(engine: str, path: Path, threads: int) -> Engine:
-    """Load a prepared file (see :func:`ssd_edge_bench.prepare.prepare`) into an engine."""
+    """Load a prepared file (see :func:`ssd_edge_bench.engines.prepare.prepare`) into an engine."""
     return _MAKERS[engine](path, threads)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ssd_edge_runtime import format
+from ssd_edge_runtime.model_file import format
 from ssd_edge_runtime.options import LearningOptions
 
 

@@ -1,0 +1,1 @@
+"""Fresh processes, raw values, intervals, results and their comparison."""

@@ -1,0 +1,1 @@
+"""A measurement, or a model, for a person: terminal, page, charts."""

@@ -1,0 +1,1 @@
+"""From a network and its samples to a ModelState."""

@@ -1,0 +1,219 @@
+"""From a network and its data to all that the model file holds."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssd_edge.model import TopKLayer, TopKNetwork
+from ssd_edge_export.assembly.temperature import fit_temperature
+from ssd_edge_export.calibration import Calibration, calibrate
+from ssd_edge_export.neurons import Int64
+from ssd_edge_export.pruning.activity import batches
+from ssd_edge_export.samples import Samples, every_tenth
+from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime.gradient.teacher import select
+from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, require
+from ssd_edge_runtime.solution import rounded
+from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32
+from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher, ValuesType
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to build besides the network's weights."""
+
+    values: ValuesType = "float32"
+    """How weights are stored."""
+    analytic: AnalyticOptions | None = None
+    """Solve the readout with these options; None ships the network's own V."""
+    learning: LearningOptions | None = None
+    """Options of gradient learning on the device; gradient readout only."""
+    last_task: Sequence[int] | None = None
+    """Class indices of the task trained last; None for all."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """How the network came to be, JSON."""
+
+
+def build_state(
+    network: TopKNetwork, plan: Plan, samples: Samples | None, held: Samples | None = None
+) -> ModelState:
+    """The state of the file: weights rounded, counts and statistics gathered on exactly those, readout solved.
+
+    ``samples``: what the network was trained on; without them counts are zero, and only a trained V can ship.
+    ``held``: samples that it was not trained on, for the temperature.
+
+    Raises OptionError, DataError, EdgeModelError.
+    """
+    require(samples is not None or plan.analytic is None, "the analytic readout needs samples to gather")
+    require(len(network.classes) > 0, "the network has no classes")
+    matrices = [
+        round_matrix(matrix, plan.values, f"hidden{number}.values")
+        for number, matrix in enumerate(layer_matrices(network), 1)
+    ]
+    shipped = with_weights(network, matrices)
+    counted = _counts(shipped, plan, samples)
+    readout, temperature = _readout(shipped, plan, counted, samples, held)
+    state = _assemble(shipped, matrices, plan, counted, readout)
+    state.temperature = temperature
+    return model_format.round_state(state)
+
+
+def layer_matrices(network: TopKNetwork) -> list[CSRMatrix]:
+    """W of every layer; the support is the mask of what pruning kept, or everything."""
+    matrices = []
+    for layer in network.topk_layers:
+        weight = layer.weight.detach().cpu().numpy()
+        mask = np.ones(weight.shape, np.bool_) if layer.mask is None else layer.mask.cpu().numpy()
+        matrices.append(CSRMatrix.from_dense(weight, mask))
+    return matrices
+
+
+@torch.no_grad()
+def with_weights(network: TopKNetwork, matrices: Sequence[CSRMatrix]) -> TopKNetwork:
+    """A copy whose layers hold ``matrices``, in inference mode."""
+    shipped = copy.deepcopy(network).eval()
+    for layer, matrix in zip(shipped.topk_layers, matrices, strict=True):
+        layer.weight.copy_(torch.from_numpy(matrix.to_dense()))
+    return shipped
+
+
+def _counts(network: TopKNetwork, plan: Plan, samples: Samples | None) -> Calibration | None:
+    if samples is None:
+        return None
+    return calibrate(network, samples.x, samples.y, last_task=plan.last_task, statistics=plan.analytic is not None)
+
+
+def _readout(
+    network: TopKNetwork, plan: Plan, counted: Calibration | None, samples: Samples | None, held: Samples | None
+) -> tuple[Readout, float]:
+    """The readout as the file will hold it, and its temperature.
+
+    The analytic temperature is fitted on ``held``, or on a tenth of the samples that a readout solved from the
+    other nine tenths has not seen. The trained one's is fitted on ``held``, or else on the training samples.
+    """
+    if plan.analytic is None:
+        weights = round_values(network.readout_weight.detach().cpu().numpy(), plan.values, "readout.values")
+        readout = Readout("gradient", weights, None)
+        return readout, _temperature(network, readout, held or samples)
+    assert counted is not None and counted.statistics is not None and samples is not None
+    readout = solve(counted.statistics, plan.analytic, plan.values)
+    if held is not None:
+        return readout, _temperature(network, readout, held)
+    tenth = every_tenth(samples)
+    if len(tenth) == 0:
+        return readout, 1.0
+    part = Samples(samples.x[tenth], samples.y[tenth])
+    rest = without(counted.statistics, calibrate(network, part.x, part.y).statistics)
+    return readout, _temperature(network, solve(rest, plan.analytic, plan.values), part)
+
+
+def solve(statistics: Statistics, options: AnalyticOptions, values: ValuesType) -> Readout:
+    """The analytic readout, rounded as the file will hold it: float32 where it outgrows float16."""
+    return rounded(*analytic.solve(statistics, options), values)[0]
+
+
+def without(statistics: Statistics, part: Statistics | None) -> Statistics:
+    """Statistics of the samples that are not in ``part``."""
+    assert part is not None
+    return Statistics(
+        statistics.gram - part.gram,
+        statistics.class_sums - part.class_sums,
+        statistics.class_counts - part.class_counts,
+    )
+
+
+def _temperature(network: TopKNetwork, readout: Readout, samples: Samples | None) -> float:
+    if samples is None:
+        return 1.0
+    return fit_temperature(logits_of(network, readout, samples.x), samples.y)
+
+
+@torch.no_grad()
+def logits_of(network: TopKNetwork, readout: Readout, x: Float32) -> Float32:
+    """``V z + b``, float32 (N, classes), on the network's codes of float32 (N, *input_shape)."""
+    bias = 0.0 if readout.bias is None else readout.bias
+    parts = [codes[-1].cpu().numpy() @ readout.weights.T + bias for _, codes in batches(network, x)]
+    logits: Float32 = np.concatenate(parts).astype(np.float32)
+    return logits
+
+
+def _assemble(
+    network: TopKNetwork,
+    matrices: Sequence[CSRMatrix],
+    plan: Plan,
+    counted: Calibration | None,
+    readout: Readout,
+) -> ModelState:
+    classes = len(network.classes)
+    learning = plan.learning if readout.kind == "gradient" else None
+    switch = None if learning is None else learning.switch
+    layers = [
+        _layer(number, matrix, layer, counted, classes, switch)
+        for number, (matrix, layer) in enumerate(zip(matrices, network.topk_layers, strict=True), 1)
+    ]
+    state = ModelState(
+        input_shape=network.input_shape,
+        classes=list(network.classes),
+        center=None if network.center is None else network.center.detach().cpu().numpy().astype(np.float32),
+        epsilon=network.epsilon,
+        layers=layers,
+        readout=readout,
+        values_type=plan.values
+        if readout.bias is None
+        else rounded(readout.weights, readout.bias, plan.values)[1],
+        learning=learning,
+        analytic=plan.analytic,
+        statistics=None if counted is None else counted.statistics,
+        samples_seen=0 if counted is None else int(counted.class_samples.sum()),
+        task_samples=0 if counted is None else counted.task_samples,
+        class_samples=np.zeros(classes, np.int64) if counted is None else counted.class_samples,
+        provenance=plan.provenance,
+    )
+    return after_boundary(state) if state.learning is not None and counted is not None else state
+
+
+def _layer(
+    number: int,
+    matrix: CSRMatrix,
+    layer: TopKLayer,
+    counted: Calibration | None,
+    classes: int,
+    switch: float | None,
+) -> Layer:
+    name, n, k = f"hidden{number}", matrix.shape[0], layer.k
+    inhibition = None if switch is None else layer.inhibition_count.cpu().numpy().clip(max=ceil(switch))
+    if counted is None:
+        empty: Int64 = np.zeros(n, np.int64)
+        return Layer(name, matrix, k, empty, empty.copy(), np.zeros((classes, n), np.int64), inhibition)
+    counts = counted.layers[number - 1]
+    return Layer(name, matrix, k, counts.activation_count, counts.task_count, counts.class_count, inhibition)
+
+
+def after_boundary(state: ModelState) -> ModelState:
+    """``state`` with the boundary passed that ended its last task, as the trainer passes it.
+
+    The model is its own teacher, which costs a list of neurons, so that learning on the device distills from the
+    first step; the counts of the task start again at zero.
+    """
+    assert state.learning is not None
+    distill = state.learning.distill
+    if distill is None:
+        return state
+    selected = [select(layer, distill) for layer in state.layers]
+    rows = [np.zeros(0, np.int32) for _ in state.layers]
+    values = [np.zeros(0, np.float32) for _ in state.layers]
+    columns = np.zeros(0, np.int32)
+    teacher = Teacher(
+        len(state.classes), selected, rows, values, columns, np.zeros((len(state.classes), 0), np.float32)
+    )
+    layers = [replace(layer, task_count=np.zeros_like(layer.task_count)) for layer in state.layers]
+    return replace(state, layers=layers, teacher=teacher, task_samples=0)

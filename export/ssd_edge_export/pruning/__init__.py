@@ -1,0 +1,1 @@
+"""Which weights stay, and what is fitted afterwards."""

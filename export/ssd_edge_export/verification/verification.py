@@ -1,0 +1,224 @@
+"""``ssd_edge_export.verify``: digest, structure, and the same logits from every engine here. Torch is optional."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime.network.engines import CSREngine
+from ssd_edge_runtime.sparse.csr import Float32
+from ssd_edge_runtime.state import ModelState
+
+if TYPE_CHECKING:
+    from ssd_edge.training import Run
+
+Logits = Callable[[bytes, ModelState, Float32], Float32]
+TOLERANCE = 1e-5
+"""Largest difference of logits, relative to the sum of the absolute terms that make up a logit."""
+SAMPLES = 64
+BLOCKS = 8
+"""Calls that ONNX Runtime answers them in: an encoder holds much for each sample."""
+DENSE_COPIES = 5
+"""ONNX Runtime's peak while it folds a sparse matrix, in dense float32 copies of it (measured)."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report; ``ok`` is None for what was not checked here."""
+
+    check: str
+    ok: bool | None
+    detail: str
+
+
+@dataclass
+class Report:
+    """What ``verify`` found."""
+
+    path: str
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check has failed."""
+        return all(check.ok is not False for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON: ``path``, ``ok`` and ``checks``, a list of ``{"check", "ok", "detail"}``."""
+        return {"path": self.path, "ok": self.ok, "checks": [asdict(check) for check in self.checks]}
+
+
+def verify(path: str | PathLike[str], against: Run | str | PathLike[str] | None = None) -> Report:
+    """Check a model file; nothing raises but OSError for a file that cannot be read.
+
+    Digest; structure (this package's reader, and ONNX's full check); the logits of the CSR engine, ONNX Runtime
+    and torch, where installed, on seeded samples. ``against``, a run or its folder (needs torch): that the file
+    holds what exporting the run gives; raises DataError where it is no run.
+    """
+    report = Report(str(path))
+    data = model_format.read_file(path)
+    state = _read(report, data)
+    if state is None:
+        return report
+    report.checks.append(_guarded("onnx checker", lambda: check_onnx(data)))
+    report.checks.extend(check_logits(data, state))
+    if against is not None:
+        from ssd_edge_export.verification.against_run import compare
+
+        report.checks.extend(compare(state, against))
+    return report
+
+
+def check_logits(data: bytes, state: ModelState) -> list[Check]:
+    """The same logits from every engine here, each fed with what it takes: samples, or embeddings of them."""
+    samples = probe(state)
+    inputs, checks = samples, []
+    if state.encoder is not None:
+        inputs, check = check_encoder(state.encoder, samples)
+        checks.append(check)
+    reference = CSREngine(state).logits(inputs)
+    scale = term_scale(state, inputs)
+    checks.append(Check("csr engine", bool(np.isfinite(reference).all()), f"{SAMPLES} samples, finite logits"))
+    engines: tuple[tuple[str, Logits, Float32], ...] = (
+        ("onnxruntime", onnxruntime_logits, samples),
+        ("torch", torch_logits, inputs),
+    )
+    for name, engine, x in engines:
+        checks.append(_same_logits(name, engine, data, state, x, reference, scale))
+    return checks
+
+
+def check_encoder(encoder: Encoder, samples: Float32) -> tuple[Float32, Check]:
+    """Embeddings of samples; where it does not run, made-up ones, so that the rest is checked."""
+    told = (
+        f"{encoder.name}, {len(encoder.nodes)} operators, {encoder.width} values, digest {encoder.digest[:12]}..."
+    )
+    try:
+        return EncoderSession(encoder).embed(samples), Check("encoder", True, told)
+    except EdgeModelError as error:
+        installed = importlib.util.find_spec("onnxruntime") is not None
+        made_up = np.random.default_rng(0).random((SAMPLES, encoder.width), np.float32)
+        return made_up, Check("encoder", False if installed else None, str(error))
+
+
+def _read(report: Report, data: bytes) -> ModelState | None:
+    """Digest and structure; the state, or None where the file cannot be read."""
+    try:
+        state = model_format.from_bytes(data, verify=False)
+    except EdgeModelError as error:
+        report.checks.append(Check("structure", False, str(error)))
+        return None
+    digest = model_format.digest_of(data)
+    try:
+        model_format.from_bytes(data)
+        report.checks.append(Check("digest", True, digest))
+    except EdgeModelError as error:
+        report.checks.append(Check("digest", False, str(error)))
+    entries = ", ".join(f"{layer.name} {layer.weights.nonzeros} weights" for layer in state.layers)
+    report.checks.append(Check("structure", True, f"{len(state.classes)} classes, {entries}"))
+    return state
+
+
+def _guarded(name: str, action: Callable[[], str]) -> Check:
+    """A check that fails, with its first line, by whatever ``action`` raises."""
+    try:
+        return Check(name, True, action())
+    except Exception as error:
+        lines = str(error).splitlines()
+        return Check(name, False, lines[0] if lines else type(error).__name__)
+
+
+def check_onnx(data: bytes) -> str:
+    """ONNX's own full check; raises what the checker raises."""
+    import onnx
+
+    model = onnx.load_model_from_string(data)
+    onnx.checker.check_model(model, full_check=True)
+    domains = {node.domain for node in model.graph.node}
+    if domains - {""}:
+        raise EdgeModelError(f"operators of other domains: {', '.join(sorted(domains - {''}))}")
+    return f"full check passed, opset {model.opset_import[0].version}, standard operators only"
+
+
+def probe(state: ModelState) -> Float32:
+    """Seeded samples float32 (SAMPLES, values): half uniform in [0, 1], half Gaussian, the last one zero."""
+    rng, width = np.random.default_rng(0), state.sample_width
+    samples = rng.random((SAMPLES, width), np.float32)
+    samples[SAMPLES // 2 :] = rng.standard_normal((SAMPLES - SAMPLES // 2, width), np.float32)
+    samples[-1] = 0.0
+    return samples
+
+
+def term_scale(state: ModelState, samples: Float32) -> float:
+    """Largest ``sum_i |V_ci| a_i + |b_c|`` over samples, classes and the active neurons i of the last layer.
+
+    Rounding errors are in proportion to this: not to ``z = a - I``, which may be a small difference.
+    """
+    u = samples - (0.0 if state.center is None else state.center)
+    u /= np.maximum(np.linalg.norm(u, axis=1, keepdims=True), state.epsilon)
+    for layer in state.layers:
+        a = np.maximum(layer.weights.matmat(np.ascontiguousarray(u.T, np.float32)).T, 0.0)
+        inhibition = -np.partition(-a, layer.k, axis=1)[:, layer.k : layer.k + 1]
+        u = np.maximum(a - inhibition, 0.0)
+    terms = np.where(u > 0.0, a, 0.0) @ np.abs(state.readout.weights).T
+    bias = 0.0 if state.readout.bias is None else np.abs(state.readout.bias)
+    return float(np.max(terms + bias)) or 1.0
+
+
+def _same_logits(
+    name: str, engine: Logits, data: bytes, state: ModelState, x: Float32, reference: Float32, scale: float
+) -> Check:
+    if importlib.util.find_spec(name) is None:
+        return Check(name, None, "not installed here")
+    if name == "onnxruntime" and (needed := folding_bytes(state)) > available_memory():
+        return Check(name, None, f"skipped: needs about {needed / 2**20:.0f} MiB of memory, more than is free")
+    try:
+        logits = engine(data, state, x)
+    except Exception as error:
+        return Check(name, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+    worst = float(np.abs(logits - reference).max()) / scale
+    return Check(name, worst <= TOLERANCE, f"logits as the csr engine's: off by {worst:.1e} at most")
+
+
+def folding_bytes(state: ModelState) -> int:
+    """Peak memory of ONNX Runtime while it opens the file."""
+    return DENSE_COPIES * 4 * sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
+
+
+def available_memory() -> int:
+    """Bytes that this machine has free."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def onnxruntime_logits(data: bytes, state: ModelState, x: Float32) -> Float32:
+    """A bare session on the file as it is: no custom operator, nothing of this package."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Its fallback would try the same again, after printing to standard output.
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    blocks = np.array_split(x.reshape(-1, *state.input_shape), BLOCKS)
+    logits: Float32 = np.concatenate([session.run(["logits"], {"input": block})[0] for block in blocks])
+    return logits
+
+
+def torch_logits(data: bytes, state: ModelState, x: Float32) -> Float32:
+    """The trainer's own network with the file's weights."""
+    import torch
+
+    from ssd_edge_export.verification.torch_network import network_of
+
+    with torch.no_grad():
+        logits: Float32 = network_of(state)(torch.from_numpy(x)).numpy()
+    return logits

@@ -1,0 +1,1 @@
+"""The closed form: statistics, Gram triangle, solver, merge, lessons."""

@@ -1,0 +1,1 @@
+"""A frozen ONNX network in front: its parts checked, converted, run."""

@@ -1,0 +1,1 @@
+"""One step of SSD on the sparse support: backward pass, distillation, teacher, dampening."""

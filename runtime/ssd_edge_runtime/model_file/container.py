@@ -1,0 +1,191 @@
+"""The file around the graphs: ONNX's ``ModelProto`` with three metadata entries, and the digest over its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.model_file.graph import IR_VERSION, OPSET
+from ssd_edge_runtime.onnx.protobuf import Message, fields
+from ssd_edge_runtime.onnx.tensors import utf8
+
+FORMAT = 1
+"""The one format number that this version writes and reads."""
+FORMAT_KEY, MANIFEST_KEY, DIGEST_KEY = "ssd_edge.format", "ssd_edge.manifest", "ssd_edge.digest"
+DIGEST_LENGTH = 64
+MAX_FILE = 2**31 - 1
+"""Protobuf's own limit on the size of a message."""
+IR, PRODUCER, GRAPH, OPSETS, METADATA, TRAINING = 1, 2, 7, 8, 14, 20
+"""Fields of ``ModelProto`` that a file has; any other is refused."""
+PRODUCER_NAME = "ssd-edge"
+
+
+@dataclass
+class Container:
+    """The parts of a file, as views of its bytes; nothing in them is checked yet."""
+
+    graph: memoryview
+    opsets: list[memoryview] = field(default_factory=list)
+    ir_version: int = 0
+    training: list[memoryview] = field(default_factory=list)
+    metadata: dict[str, memoryview] = field(default_factory=dict)
+    digest_at: int = -1
+    """Offset of the digest's 64 hexadecimal digits."""
+    unknown: int | None = None
+    """A field that our files do not have."""
+
+
+def read_file(path: str | PathLike[str]) -> bytes:
+    """The bytes of a regular file no larger than protobuf allows.
+
+    :raises EdgeModelError: for a device or pipe, which may never end, and for a file that is too large.
+    :raises OSError: if the file cannot be read.
+    """
+    place = Path(path)
+    about = place.stat()
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+        raise EdgeModelError(f"{path} is not a regular file")
+    if about.st_size > MAX_FILE:
+        raise EdgeModelError(f"{path} has {about.st_size} bytes, more than protobuf's {MAX_FILE}")
+    return place.read_bytes()
+
+
+def metadata_message(key: str, value: bytes) -> Message:
+    """A ``StringStringEntryProto``."""
+    return Message().text(1, key).data(2, value)
+
+
+def write(graph: Message, manifest: bytes, training: Message | None) -> bytes:
+    """Put a file together; its digest is computed over all other bytes.
+
+    :raises EdgeModelError: if the file would exceed protobuf's 2 GiB.
+    """
+    zeros = b"0" * DIGEST_LENGTH
+    model = Message().integer(IR, IR_VERSION).text(PRODUCER, PRODUCER_NAME).message(GRAPH, graph)
+    model.message(OPSETS, Message().text(1, "").integer(2, OPSET))
+    model.message(METADATA, metadata_message(FORMAT_KEY, b"%d" % FORMAT))
+    model.message(METADATA, metadata_message(MANIFEST_KEY, manifest))
+    model.message(METADATA, metadata_message(DIGEST_KEY, zeros))
+    at = len(model.parts) - 1
+    assert model.parts[at] == zeros
+    if training is not None:
+        model.message(TRAINING, Message().message(2, training))
+    if model.size > MAX_FILE:
+        raise EdgeModelError(f"the file would have {model.size} bytes, beyond protobuf's {MAX_FILE}")
+    digest = hashlib.sha256()
+    for part in model.parts:
+        digest.update(part)
+    model.parts[at] = digest.hexdigest().encode()
+    return model.tobytes()
+
+
+def write_plain(graph: Message) -> bytes:
+    """An ordinary ONNX file with nothing of ours in it but the graph."""
+    model = Message().integer(IR, IR_VERSION).text(PRODUCER, PRODUCER_NAME).message(GRAPH, graph)
+    return model.message(OPSETS, Message().text(1, "").integer(2, OPSET)).tobytes()
+
+
+def _metadata(entry: memoryview, at: int) -> Iterator[tuple[str, memoryview, int]]:
+    key, text, text_at = "", memoryview(b""), at
+    for number, value, offset in fields(entry):
+        if number == 1 and isinstance(value, memoryview):
+            key = utf8(value, "a metadata key")
+        elif number == 2 and isinstance(value, memoryview):
+            text, text_at = value, at + offset
+        else:
+            raise EdgeModelError(f"a metadata entry has field {number}, which is not understood")
+    yield key, text, text_at
+
+
+def split(data: bytes) -> Container:
+    """Walk the top-level fields of ``data``.
+
+    :raises EdgeModelError: where the bytes are not an ONNX model at all.
+    """
+    if not data:
+        raise EdgeModelError("the file is empty")
+    container = Container(memoryview(b""))
+    try:
+        graphs = _collect(container, memoryview(data))
+    except EdgeModelError as error:
+        raise EdgeModelError(f"not an ONNX model, or cut short: {error}") from None
+    if graphs != 1 or not container.ir_version:
+        raise EdgeModelError("not an ONNX model: it has no graph and IR version")
+    return container
+
+
+def _collect(container: Container, data: memoryview) -> int:
+    graphs = 0
+    for number, value, at in fields(data):
+        if number == IR and isinstance(value, int):
+            container.ir_version = value
+        elif isinstance(value, int):
+            container.unknown = number
+        elif number == GRAPH:
+            container.graph = value
+            graphs += 1
+        elif number == OPSETS:
+            container.opsets.append(value)
+        elif number == TRAINING:
+            container.training.append(value)
+        elif number == METADATA:
+            for key, text, text_at in _metadata(value, at):
+                if key in container.metadata:
+                    raise EdgeModelError(f"metadata key {key[:80]!r} stands twice")
+                container.metadata[key] = text
+                if key == DIGEST_KEY:
+                    container.digest_at = text_at
+        elif number != PRODUCER or value != PRODUCER_NAME.encode():
+            container.unknown = number
+    return graphs
+
+
+def check_ours(container: Container) -> None:
+    """Refuse ONNX files of others, formats not known, and anything beside the three metadata entries."""
+    metadata = container.metadata
+    if FORMAT_KEY not in metadata:
+        raise EdgeModelError(f"an ONNX model, but not one of SSD-Edge's (it has no {FORMAT_KEY})")
+    number = utf8(metadata[FORMAT_KEY][:20], FORMAT_KEY)
+    if number != str(FORMAT):
+        raise EdgeModelError(
+            f"{FORMAT_KEY} {number!r} is not known to this version, which reads {FORMAT}: upgrade"
+        )
+    for key in (MANIFEST_KEY, DIGEST_KEY):
+        if key not in metadata:
+            raise EdgeModelError(f"the file has no {key}")
+    if len(metadata) > 3:
+        extra = min(set(metadata) - {FORMAT_KEY, MANIFEST_KEY, DIGEST_KEY})
+        raise EdgeModelError(f"metadata key {extra[:80]!r} is not understood")
+    if len(metadata[DIGEST_KEY]) != DIGEST_LENGTH:
+        raise EdgeModelError(f"{DIGEST_KEY} must have {DIGEST_LENGTH} hexadecimal digits")
+    if container.unknown is not None:
+        raise EdgeModelError(f"the file has field {container.unknown} of ModelProto, which is not understood")
+    if container.ir_version != IR_VERSION:
+        raise EdgeModelError(f"IR version must be {IR_VERSION}, got {container.ir_version}")
+    if container.opsets != [Message().text(1, "").integer(2, OPSET).tobytes()]:
+        raise EdgeModelError(f"the only operator set must be ONNX's own, version {OPSET}")
+
+
+def computed_digest(data: bytes, container: Container) -> str:
+    """sha256 of the file with the digest's own digits as zeros, 64 hexadecimal digits."""
+    view, at = memoryview(data), container.digest_at
+    digest = hashlib.sha256(view[:at])
+    digest.update(b"0" * DIGEST_LENGTH)
+    digest.update(view[at + DIGEST_LENGTH :])
+    return digest.hexdigest()
+
+
+def check_digest(data: bytes, container: Container) -> None:
+    """Refuse a file whose bytes are not those that were written."""
+    stored = bytes(container.metadata[DIGEST_KEY]).decode("ascii", "replace")
+    computed = computed_digest(data, container)
+    if stored != computed:
+        raise EdgeModelError(
+            f"digest mismatch, the file was altered or damaged: {DIGEST_KEY} says {stored[:12]}..., "
+            f"the bytes say {computed[:12]}..."
+        )

@@ -1,0 +1,254 @@
+"""From the bytes of a file to a model's arrays; everything is checked before it is used or allocated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.model_file import codecs, container
+from ssd_edge_runtime.model_file import manifest as manifests
+from ssd_edge_runtime.model_file.checks import require
+from ssd_edge_runtime.model_file.codecs import StoredValues
+from ssd_edge_runtime.model_file.container import MANIFEST_KEY, Container
+from ssd_edge_runtime.model_file.encode import GRAPH_NAME, LEARNING_NAME
+from ssd_edge_runtime.model_file.graph import build_graph
+from ssd_edge_runtime.model_file.learning_tensors import (
+    Arrays,
+    learning_specs,
+    unpack_counts,
+    unpack_statistics,
+    unpack_support,
+    unpack_teacher,
+)
+from ssd_edge_runtime.model_file.manifest import Manifest
+from ssd_edge_runtime.model_file.structure import LayerShape, Structure
+from ssd_edge_runtime.onnx.protobuf import fields
+from ssd_edge_runtime.onnx.tensors import TensorSpec, read_tensor, utf8
+from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32
+from ssd_edge_runtime.state import Layer, ModelState, Readout
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.encoder.encoder import Encoder
+
+NODE, NAME, INITIALIZER, INPUT, OUTPUT = 1, 2, 5, 11, 12
+"""Fields of ``GraphProto`` that a file has; any other is refused."""
+BASE_MEMORY, MEMORY_PER_BYTE = 64 << 20, 16
+"""Reading a file allocates at most ``BASE_MEMORY`` and this many bytes for each of its own."""
+
+
+def memory_needed(manifest: Manifest) -> int:
+    """Upper bound in bytes of what reading allocates, from sizes alone."""
+    structure, classes = manifest.structure, manifest.structure.classes
+    total = 12 * classes * structure.code_width + 4 * structure.input_width * structure.center + 100 * classes
+    for layer in structure.layers:
+        total += 24 * layer.entries + layer.rows * (40 + 8 * classes)
+    if manifest.learning_shape is not None:
+        total += 2 * sum(spec.elements * 8 for spec in learning_specs(structure, manifest.learning_shape))
+    return total
+
+
+def check_memory(manifest: Manifest, file_bytes: int, limit: int | None) -> None:
+    """Refuse sizes that no honest file of this length has, or that are beyond ``limit`` bytes."""
+    needed = memory_needed(manifest)
+    most = BASE_MEMORY + MEMORY_PER_BYTE * file_bytes
+    if manifest.structure.encoder is not None:
+        needed += file_bytes
+    if limit is not None:
+        most = min(most, limit)
+    require(needed <= most, f"its sizes ask for {needed} bytes of memory, the limit for this file is {most}")
+
+
+def read_graph(data: memoryview, name: str) -> dict[int, list[memoryview]]:
+    """The parts of a ``GraphProto``, as bytes by field."""
+    parts: dict[int, list[memoryview]] = {number: [] for number in (NODE, NAME, INITIALIZER, INPUT, OUTPUT)}
+    for number, value, _ in fields(data):
+        if number not in parts or isinstance(value, int):
+            raise EdgeModelError(f"graph {name} has field {number}, which is not understood")
+        parts[number].append(value)
+    require(parts[NAME] == [name.encode()], f"the graph must be called {name}")
+    return parts
+
+
+def match_tensors(specs: list[TensorSpec], found: list[memoryview], what: str) -> Arrays:
+    """Hold each initializer against what it must be; returns read-only views by name."""
+    tensors = [read_tensor(tensor) for tensor in found]
+    require(len(specs) == len(tensors), f"{what} should have {len(specs)} initializers, found {len(tensors)}")
+    for spec, tensor in zip(specs, tensors, strict=True):
+        tensor.match(spec)
+    return {tensor.name: tensor.array() for tensor in tensors}
+
+
+def read_encoder(parts: dict[int, list[memoryview]], structure: Structure) -> Encoder | None:
+    """Take the encoder's nodes and initializers, if there are any, off the front of the graph's."""
+    shape = structure.encoder
+    if shape is None:
+        return None
+    from ssd_edge_runtime.encoder.encoder import Encoder
+
+    nodes, tensors = parts[NODE][: shape.nodes], parts[INITIALIZER][: shape.initializers]
+    del parts[NODE][: shape.nodes], parts[INITIALIZER][: shape.initializers]
+    encoder = Encoder(
+        shape.name, structure.input_shape, shape.width, tuple(map(bytes, nodes)), tuple(map(bytes, tensors))
+    )
+    require(encoder.shape == shape, "the encoder is not the one whose digest the manifest names")
+    return encoder
+
+
+def read_inference(data: memoryview, manifest: Manifest) -> tuple[Arrays, Encoder | None]:
+    """Check that the graph is the one the manifest stands for; returns its initializers and its encoder."""
+    graph = build_graph(manifest.structure)
+    parts = read_graph(data, GRAPH_NAME)
+    encoder = read_encoder(parts, manifest.structure)
+    expected = ((NODE, graph.nodes, "nodes"), (INPUT, graph.inputs, "inputs"), (OUTPUT, graph.outputs, "outputs"))
+    for number, wanted, what in expected:
+        require(parts[number] == wanted, f"the graph's {what} are not those that the manifest stands for")
+    return match_tensors(graph.tensors, parts[INITIALIZER], "the graph"), encoder
+
+
+def read_training(found: list[memoryview], manifest: Manifest) -> Arrays | None:
+    """Initializers of the learning state; None where the manifest says that there is none."""
+    shape = manifest.learning_shape
+    require(
+        len(found) == (shape is not None), "training_info and the manifest's learning_state must come together"
+    )
+    if shape is None:
+        return None
+    graphs = list(fields(found[0]))
+    require(len(graphs) == 1 and graphs[0][0] == 2, "training_info must hold one algorithm and nothing else")
+    require(isinstance(graphs[0][1], memoryview), "training_info must hold a graph")
+    data = graphs[0][1]
+    assert isinstance(data, memoryview)
+    parts = read_graph(data, LEARNING_NAME)
+    empty = not (parts[NODE] or parts[INPUT] or parts[OUTPUT])
+    require(empty, "the learning state holds initializers and nothing else")
+    return match_tensors(learning_specs(manifest.structure, shape), parts[INITIALIZER], "the learning state")
+
+
+def stored_values(arrays: Arrays, name: str) -> StoredValues:
+    """Values and scales of a layer or of the readout, flat."""
+    scale: Float32 | None = None
+    if f"{name}.scale" in arrays:
+        scale = arrays[f"{name}.scale"].astype(np.float32).reshape(-1)
+        require(bool(np.isfinite(scale).all() and (scale >= 0).all()), f"{name}.scale must be finite and >= 0")
+    return StoredValues(arrays[f"{name}.values"].reshape(-1), scale)
+
+
+def decode_values(stored: StoredValues, rows: codecs.Rows, name: str) -> Float32:
+    """float32 values, checked to be finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = codecs.decode_values(stored, rows)
+    require(bool(np.isfinite(values).all()), f"{name}.values holds NaN or infinity")
+    return values
+
+
+def decode_csr(arrays: Arrays, layer: LayerShape) -> CSRMatrix:
+    """A layer stored with indptr; checked before rows are counted by it."""
+    indptr = arrays[f"{layer.name}.indptr"].astype(np.int32)
+    good = indptr[0] == 0 and indptr[-1] == layer.entries and bool(np.all(indptr[1:] >= indptr[:-1]))
+    require(good, f"{layer.name}.indptr must run from 0 to {layer.entries} and never descend")
+    columns = arrays[f"{layer.name}.columns"].astype(np.int32)
+    matrix = CSRMatrix(indptr, columns, np.zeros(0, np.float32), (layer.rows, layer.width))
+    matrix.values = decode_values(stored_values(arrays, layer.name), matrix.row_of_entry(), layer.name)
+    return matrix
+
+
+def decode_gaps(arrays: Arrays, layer: LayerShape) -> CSRMatrix:
+    """A layer stored as distances; fillers are dropped."""
+    codes, shape = arrays[f"{layer.name}.columns"], (layer.rows, layer.width)
+    flat = codecs.decode_gaps(codes, shape, layer.name)
+    stored = stored_values(arrays, layer.name)
+    entry = codes != codecs.FILLER
+    require(not stored.values[~entry].any(), f"{layer.name}.values is not zero at a filler")
+    kept = StoredValues(stored.values[entry], stored.scale)
+    matrix = codecs.matrix_from_flat(flat, np.zeros(0, np.float32), shape)
+    matrix.values = decode_values(kept, matrix.row_of_entry(), layer.name)
+    return matrix
+
+
+def decode_dense(arrays: Arrays, layer: LayerShape, learning: Arrays | None, partial: bool) -> CSRMatrix:
+    """A layer stored dense: all entries where it learns, else those that are not zero."""
+    stored = stored_values(arrays, layer.name)
+    if learning is None:
+        support = stored.values != 0
+    elif partial:
+        support = unpack_support(learning[f"{layer.name}.support"], layer.entries, layer.name)
+        require(not stored.values[~support].any(), f"{layer.name}.values is not zero outside its support")
+    else:
+        support = np.ones(layer.entries, np.bool_)
+    flat = np.flatnonzero(support).astype(np.int32)
+    kept = StoredValues(stored.values[flat], stored.scale)
+    matrix = codecs.matrix_from_flat(flat, np.zeros(0, np.float32), (layer.rows, layer.width))
+    matrix.values = decode_values(kept, matrix.row_of_entry(), layer.name)
+    return matrix
+
+
+def decode_layer(layer: LayerShape, arrays: Arrays, learning: Arrays | None, manifest: Manifest) -> Layer:
+    """Weights and counts of one hidden layer."""
+    if layer.storage == "gaps":
+        weights = decode_gaps(arrays, layer)
+    elif layer.storage == "csr":
+        weights = decode_csr(arrays, layer)
+    else:
+        shape = manifest.learning_shape
+        partial = shape is not None and shape.supports[manifest.structure.layers.index(layer)]
+        weights = decode_dense(arrays, layer, learning, partial)
+    return Layer(layer.name, weights, layer.k, *unpack_counts(learning, layer, manifest.structure.classes))
+
+
+def decode_readout(arrays: Arrays, manifest: Manifest) -> Readout:
+    """V and b."""
+    structure = manifest.structure
+    rows = np.repeat(np.arange(structure.classes), structure.code_width)
+    values = decode_values(stored_values(arrays, "readout"), rows, "readout")
+    bias = arrays["readout.bias"].astype(np.float32) if structure.bias else None
+    return Readout(structure.readout, values.reshape(structure.classes, structure.code_width), bias)
+
+
+def decode_state(data: bytes, verify: bool, limit: int | None) -> ModelState:
+    """The model in a file; the caller checks the result with ``check_state``."""
+    parts: Container = container.split(data)
+    container.check_ours(parts)
+    if verify:
+        container.check_digest(data, parts)
+    manifest = manifests.decode(bytes(parts.metadata[MANIFEST_KEY]))
+    check_memory(manifest, len(data), limit)
+    arrays, encoder = read_inference(parts.graph, manifest)
+    learning = read_training(parts.training, manifest)
+    structure, shape = manifest.structure, manifest.learning_shape
+    statistics = unpack_statistics(learning) if learning is not None and shape and shape.statistics else None
+    teacher = None
+    if learning is not None and shape and shape.teacher:
+        teacher = unpack_teacher(learning, structure.layers, shape.teacher)
+    return ModelState(
+        input_shape=structure.input_shape,
+        classes=manifest.classes,
+        center=arrays["input.center"].astype(np.float32) if structure.center else None,
+        epsilon=structure.epsilon,
+        layers=[decode_layer(layer, arrays, learning, manifest) for layer in structure.layers],
+        readout=decode_readout(arrays, manifest),
+        temperature=structure.temperature,
+        values_type=structure.values_type,
+        learning=manifest.learning,
+        analytic=manifest.analytic,
+        statistics=statistics,
+        teacher=teacher,
+        samples_seen=manifest.samples_seen,
+        task_samples=manifest.task_samples,
+        class_samples=np.array(manifest.class_samples, np.int64),
+        generation=manifest.generation,
+        parent=manifest.parent,
+        provenance=manifest.provenance,
+        encoder=encoder,
+    )
+
+
+def stored_parts(data: bytes) -> tuple[Manifest, dict[str, int]]:
+    """The manifest of a file that has been checked, and the bytes of each initializer behind its encoder."""
+    parts = container.split(data)
+    manifest = manifests.decode(bytes(parts.metadata[MANIFEST_KEY]))
+    graph = read_graph(parts.graph, GRAPH_NAME)
+    encoder = manifest.structure.encoder
+    tensors = map(read_tensor, graph[INITIALIZER][encoder.initializers if encoder is not None else 0 :])
+    return manifest, {utf8(memoryview(tensor.name.encode()), "a name"): len(tensor.raw) for tensor in tensors}

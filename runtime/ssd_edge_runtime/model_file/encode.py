@@ -1,0 +1,109 @@
+"""From a model's arrays to the bytes of its file."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ssd_edge_runtime.model_file import codecs, container, manifest
+from ssd_edge_runtime.model_file.codecs import Storage
+from ssd_edge_runtime.model_file.graph import Graph, build_graph, graph_message
+from ssd_edge_runtime.model_file.learning_tensors import Arrays, learning_shape, learning_specs, pack
+from ssd_edge_runtime.model_file.structure import LayerShape, Structure
+from ssd_edge_runtime.onnx.protobuf import Message
+from ssd_edge_runtime.onnx.tensors import TensorSpec, array_bytes
+from ssd_edge_runtime.state import Layer, ModelState
+
+GRAPH_NAME, LEARNING_NAME = "ssd_edge", "ssd_edge_learning_state"
+
+
+def layer_shape(layer: Layer, storage: Storage) -> LayerShape:
+    """How a layer is stored, with its number of entries."""
+    (rows, width), entries = layer.weights.shape, layer.weights.nonzeros
+    if storage == "dense":
+        entries = rows * width
+    elif storage == "gaps":
+        entries += codecs.count_fillers(layer.weights)
+    return LayerShape(layer.name, rows, width, layer.k, storage, entries)
+
+
+def structure_of(state: ModelState, storages: list[Storage] | None = None) -> Structure:
+    """How ``state`` is stored; by default each layer in its smallest storage."""
+    if storages is None:
+        storages = [codecs.choose_storage(layer.weights, state.values_type) for layer in state.layers]
+    return Structure(
+        input_shape=state.input_shape,
+        classes=len(state.classes),
+        center=state.center is not None,
+        epsilon=float(state.epsilon),
+        temperature=float(state.temperature),
+        values_type=state.values_type,
+        layers=tuple(map(layer_shape, state.layers, storages)),
+        readout=state.readout.kind,
+        bias=state.readout.bias is not None,
+        encoder=state.encoder.shape if state.encoder is not None else None,
+    )
+
+
+def encode_layer(layer: Layer, shape: LayerShape, state: ModelState) -> Arrays:
+    """The initializers of one layer's weights."""
+    matrix, name = layer.weights, shape.name
+    rows = matrix.row_of_entry()
+    stored = codecs.encode_values(matrix.values, rows, shape.rows, state.values_type, f"{name}.values")
+    arrays: Arrays = {f"{name}.values": stored.values}
+    if stored.scale is not None:
+        arrays[f"{name}.scale"] = stored.scale
+    if shape.storage == "dense":
+        dense = np.zeros((shape.rows, shape.width), stored.values.dtype)
+        dense[rows, matrix.columns] = stored.values
+        arrays[f"{name}.values"] = dense
+    elif shape.storage == "gaps":
+        codes, entry_at = codecs.encode_gaps(codecs.flat_indices(matrix))
+        spread = np.zeros(len(codes), stored.values.dtype)
+        spread[entry_at] = stored.values
+        arrays |= {f"{name}.columns": codes, f"{name}.values": spread}
+    else:
+        columns = matrix.columns.astype(codecs.column_type(shape.width))
+        arrays |= {f"{name}.columns": columns, f"{name}.indptr": matrix.indptr}
+    return arrays
+
+
+def encode_readout(state: ModelState) -> Arrays:
+    """The initializers of V and b, and of the input's center."""
+    classes, n = state.readout.weights.shape
+    rows = np.repeat(np.arange(classes), n)
+    values = state.readout.weights.reshape(-1)
+    stored = codecs.encode_values(values, rows, classes, state.values_type, "readout.values")
+    arrays: Arrays = {"readout.values": stored.values}
+    optional = {
+        "readout.scale": stored.scale,
+        "readout.bias": state.readout.bias,
+        "input.center": state.center,
+    }
+    return arrays | {name: array for name, array in optional.items() if array is not None}
+
+
+def buffers(specs: list[TensorSpec], arrays: Arrays) -> dict[str, memoryview]:
+    """The elements of every tensor that is no constant, as the file stores them."""
+    return {spec.name: array_bytes(arrays[spec.name], spec) for spec in specs if spec.constant is None}
+
+
+def inference_graph(state: ModelState, structure: Structure) -> Message:
+    """The ``GraphProto`` that computes ``logits`` and ``probabilities``."""
+    graph = build_graph(structure)
+    arrays = encode_readout(state)
+    for layer, shape in zip(state.layers, structure.layers, strict=True):
+        arrays |= encode_layer(layer, shape, state)
+    return graph_message(GRAPH_NAME, graph, buffers(graph.tensors, arrays), state.encoder)
+
+
+def encode_state(state: ModelState, keep_learning: bool) -> bytes:
+    """The whole file; ``state`` must have been checked."""
+    structure = structure_of(state)
+    shape = learning_shape(state, structure) if keep_learning and state.has_learning_state else None
+    training = None
+    if shape is not None:
+        graph = Graph()
+        graph.tensors = learning_specs(structure, shape)
+        training = graph_message(LEARNING_NAME, graph, buffers(graph.tensors, pack(state, shape)))
+    text = manifest.encode(state, structure, shape)
+    return container.write(inference_graph(state, structure), text, training)

@@ -1,0 +1,237 @@
+"""``ssd_edge.manifest``: what the arrays of a file mean, as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from math import prod
+from typing import Any
+
+from ssd_edge_runtime.errors import EdgeModelError, OptionError
+from ssd_edge_runtime.model_file import strict_json as jsonsafe
+from ssd_edge_runtime.model_file.checks import MAX_DIMENSIONS, check_classes, require
+from ssd_edge_runtime.model_file.codecs import Storage
+from ssd_edge_runtime.model_file.learning_tensors import LearningShape, TeacherShape
+from ssd_edge_runtime.model_file.strict_json import Section
+from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS, EncoderShape, LayerShape, Structure
+from ssd_edge_runtime.onnx.protobuf import MAX_FIELDS
+from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions
+from ssd_edge_runtime.state import ModelState, ReadoutKind, ValuesType
+
+STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
+VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")
+OPTIONAL = ("priors", "min_samples", "switch", "inhibition")
+"""Keys that stand in a manifest only where they are not the default; files of the first version lack them."""
+READOUTS: tuple[ReadoutKind, ...] = ("gradient", "analytic")
+MAX_CLASSES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest, parsed and typed; sizes are not yet checked against the file."""
+
+    classes: list[str]
+    structure: Structure
+    learning_shape: LearningShape | None
+    learning: LearningOptions | None
+    analytic: AnalyticOptions | None
+    samples_seen: int
+    task_samples: int
+    class_samples: list[int]
+    generation: int
+    parent: str | None
+    provenance: dict[str, Any]
+
+
+def encode(state: ModelState, structure: Structure, learning_shape: LearningShape | None) -> bytes:
+    """The manifest of ``state`` as ``structure`` stores it; ``learning_shape`` None leaves learning out."""
+    layers = [
+        {"name": s.name, "shape": [s.rows, s.width], "k": s.k, "storage": s.storage, "entries": s.entries}
+        for s in structure.layers
+    ]
+    keep = learning_shape is not None
+    document = {
+        "classes": state.classes,
+        "input_shape": list(state.input_shape),
+        "center": structure.center,
+        "epsilon": float(state.epsilon),
+        "temperature": float(state.temperature),
+        "values": state.values_type,
+        "layers": layers,
+        "readout": {"kind": state.readout.kind, "bias": structure.bias},
+        "learning_state": _without_defaults(learning_shape) if learning_shape is not None else None,
+        "learning": _without_defaults(state.learning) if keep and state.learning is not None else None,
+        "analytic": _without_defaults(state.analytic) if state.analytic is not None else None,
+        "samples_seen": state.samples_seen,
+        "task_samples": state.task_samples,
+        "class_samples": state.class_samples.tolist(),
+        "generation": state.generation,
+        "parent": state.parent,
+        "provenance": state.provenance,
+    }
+    if structure.encoder is not None:
+        document["encoder"] = asdict(structure.encoder)
+    return jsonsafe.dumps(document, "the manifest")
+
+
+def _without_defaults(options: Any) -> dict[str, Any]:
+    """As JSON, without those optional values that are the default."""
+    defaults = {f.name: f.default for f in fields(options) if f.name in OPTIONAL}
+    return {k: v for k, v in asdict(options).items() if k not in defaults or v != defaults[k]}
+
+
+def _layer(value: Any, number: int) -> LayerShape:
+    section = Section(value, f"layers[{number}]")
+    rows, width = section.counts("shape", 2, low=1, high=MAX_ENTRIES)
+    name = section.text("name", f"hidden{number}")
+    require(rows * width <= MAX_ENTRIES, f"{name} is {rows} x {width}, beyond {MAX_ENTRIES} entries")
+    storage: Storage = section.text("storage", *STORAGES)  # type: ignore[assignment]
+    shape = LayerShape(
+        name, rows, width, section.count("k", 1, rows - 1), storage, section.count("entries", 0, MAX_ENTRIES)
+    )
+    section.end()
+    return shape
+
+
+def _layers(values: list[Any], width: int) -> tuple[LayerShape, ...]:
+    require(1 <= len(values) <= MAX_LAYERS, f"a model has 1 to {MAX_LAYERS} layers, got {len(values)}")
+    layers = tuple(_layer(value, number) for number, value in enumerate(values, 1))
+    for layer in layers:
+        require(layer.width == width, f"{layer.name} takes {layer.width} inputs, gets {width}")
+        require(
+            layer.storage != "dense" or layer.entries == layer.rows * layer.width,
+            f"{layer.name} is dense, so entries must be {layer.rows * layer.width}, got {layer.entries}",
+        )
+        width = layer.rows
+    return layers
+
+
+def _encoder(value: Any) -> EncoderShape:
+    section = Section(value, "encoder")
+    shape = EncoderShape(
+        section.text("name"),
+        section.count("width", 1, MAX_ENTRIES),
+        section.count("nodes", 1, MAX_FIELDS),
+        section.count("initializers", 0, MAX_FIELDS),
+        section.text("digest"),
+    )
+    section.end()
+    return shape
+
+
+def _structure(section: Section, classes: int) -> Structure:
+    shape = tuple(section.counts("input_shape", low=1, high=MAX_ENTRIES))
+    require(
+        1 <= len(shape) <= MAX_DIMENSIONS, f"input_shape has 1 to {MAX_DIMENSIONS} dimensions, got {len(shape)}"
+    )
+    encoder = _encoder(section.take("encoder")) if "encoder" in section.values else None
+    readout = Section(section.take("readout"), "readout")
+    values_type: ValuesType = section.text("values", *VALUES)  # type: ignore[assignment]
+    kind: ReadoutKind = readout.text("kind", *READOUTS)  # type: ignore[assignment]
+    structure = Structure(
+        input_shape=shape,
+        classes=classes,
+        center=section.flag("center"),
+        epsilon=section.number("epsilon"),
+        temperature=section.number("temperature"),
+        values_type=values_type,
+        layers=_layers(section.items("layers"), prod(shape) if encoder is None else encoder.width),
+        readout=kind,
+        bias=readout.flag("bias"),
+        encoder=encoder,
+    )
+    readout.end()
+    for name in ("epsilon", "temperature"):
+        value = getattr(structure, name)
+        require(1e-37 < value < 1e38, f"{name} must be positive and fit float32, got {value}")
+    return structure
+
+
+def _options(value: Any, kind: Any, name: str) -> Any:
+    """A frozen options dataclass from its JSON form; each value must have the type of the default."""
+    section = Section(value, name)
+    arguments: dict[str, Any] = {}
+    for option in fields(kind):
+        if option.name in OPTIONAL and option.name not in section.values:
+            continue
+        if option.name == "distill":
+            distill = section.take("distill")
+            arguments["distill"] = (
+                None if distill is None else _options(distill, DistillOptions, f"{name}.distill")
+            )
+        elif option.name == "n_distill":
+            optional = section.values.get("n_distill", 0) is None
+            arguments["n_distill"] = section.take("n_distill") if optional else section.count("n_distill", 1)
+        elif option.name == "switch":
+            arguments["switch"] = section.number("switch")
+        elif isinstance(option.default, bool):
+            arguments[option.name] = section.flag(option.name)
+        elif isinstance(option.default, int):
+            arguments[option.name] = section.count(option.name)
+        elif isinstance(option.default, float):
+            arguments[option.name] = section.number(option.name)
+        else:
+            arguments[option.name] = section.text(option.name)
+    section.end()
+    try:
+        return kind(**arguments)
+    except OptionError as error:
+        raise EdgeModelError(f"{name}: {error}") from None
+
+
+def _teacher_shape(value: Any, layers: int, classes: int) -> TeacherShape:
+    section = Section(value, "learning_state.teacher")
+    shape = TeacherShape(
+        section.count("classes", 1, classes),
+        tuple(section.counts("selected", layers, high=MAX_ENTRIES)),
+        tuple(section.counts("rows", layers, high=MAX_ENTRIES)),
+        tuple(section.counts("entries", layers, high=MAX_ENTRIES)),
+        section.count("columns", 0, MAX_ENTRIES),
+    )
+    section.end()
+    return shape
+
+
+def _learning_shape(value: Any, structure: Structure) -> LearningShape:
+    section = Section(value, "learning_state")
+    layers = len(structure.layers)
+    counts = section.text("counts", "uint16", "uint32", "int64")
+    supports = section.items("supports", layers)
+    require(all(type(flag) is bool for flag in supports), "learning_state.supports must be true or false")
+    for layer, flag in zip(structure.layers, supports, strict=True):
+        require(not flag or layer.storage == "dense", f"{layer.name} is not dense, so it needs no support")
+    statistics, teacher = section.flag("statistics"), section.take("teacher")
+    shape = _teacher_shape(teacher, layers, structure.classes) if teacher is not None else None
+    inhibition = "inhibition" in section.values and section.flag("inhibition")
+    section.end()
+    return LearningShape(counts, tuple(supports), statistics, shape, inhibition)
+
+
+def decode(data: bytes) -> Manifest:
+    """Parse and type-check a manifest.
+
+    :raises EdgeModelError: for an unknown, missing or ill-typed key, by name.
+    """
+    section = Section(jsonsafe.loads(data, "the manifest"), "the manifest")
+    classes = section.items("classes", most=MAX_CLASSES)
+    check_classes(classes)
+    structure = _structure(section, len(classes))
+    learning_shape, learning = section.take("learning_state"), section.take("learning")
+    analytic, parent = section.take("analytic"), section.take("parent")
+    require(parent is None or (isinstance(parent, str) and len(parent) == 64), "parent must be a digest or null")
+    provenance = section.take("provenance")
+    require(isinstance(provenance, dict), "provenance must be an object")
+    manifest = Manifest(
+        classes=classes,
+        structure=structure,
+        learning_shape=_learning_shape(learning_shape, structure) if learning_shape is not None else None,
+        learning=_options(learning, LearningOptions, "learning") if learning is not None else None,
+        analytic=_options(analytic, AnalyticOptions, "analytic") if analytic is not None else None,
+        samples_seen=section.count("samples_seen"),
+        task_samples=section.count("task_samples"),
+        class_samples=section.counts("class_samples", len(classes)),
+        generation=section.count("generation"),
+        parent=parent,
+        provenance=provenance,
+    )
+    section.end()
+    return manifest

@@ -1,0 +1,94 @@
+"""The forward pass on compressed rows: preprocess, Top-K layers, codes. Cost follows the non-zeros.
+
+Samples stand in columns throughout, the layout in which a product with compressed rows is fast.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32
+from ssd_edge_runtime.sparse.topk import Codes, top_k, top_k_gated
+from ssd_edge_runtime.sparse.workspace import workspace
+from ssd_edge_runtime.state import Layer
+
+BLOCK_VALUES = 2**17
+"""Values of a block of samples, half a megabyte: larger blocks fall out of the cache between two rows of W."""
+
+
+@dataclass(eq=False)
+class LayerPass:
+    """What one layer saw and did with N samples; work arrays, good until this thread's next forward pass."""
+
+    u: Float32
+    """Its input, contiguous (d, N)."""
+    h: Float32
+    """``W u``, contiguous (n, N)."""
+    codes: Codes
+    """``z``, N samples over n neurons; not a work array."""
+    gated: bool = False
+    """Whether some neurons were inhibited in part: more may have fired than are in the Top-K."""
+
+
+def preprocess(x: Float32, center: Float32 | None, epsilon: float) -> Float32:
+    """``u = (x - center) / max(||x - center||, epsilon)`` per sample: float32 (N, d) -> contiguous (d, N).
+
+    The result is a work array, good until this thread's next call.
+    """
+    samples, width = x.shape
+    if samples == 1:
+        u = x[0] if center is None else x[0] - center
+        square = float(np.vdot(u, u))  # does not warn where it overflows
+        norm = math.sqrt(square) if math.isfinite(square) else float(np.linalg.norm(u.astype(np.float64)))
+        one: Float32 = u * np.float32(1.0 / max(norm, epsilon))
+        return one.reshape(-1, 1)
+    if center is not None:
+        x = np.subtract(x, center, out=workspace.array("centered", x.shape))
+    squares = np.einsum("nd,nd->n", x, x, dtype=np.float32)
+    if not np.isfinite(squares).all():
+        squares = np.einsum("nd,nd->n", x, x, dtype=np.float64)
+    scale = (1.0 / np.maximum(np.sqrt(squares), epsilon)).astype(np.float32)
+    scaled: Float32 = np.multiply(x.T, scale, out=workspace.array("u", (width, samples)))
+    return scaled
+
+
+def block_size(width: int) -> int:
+    """Samples of ``width`` values that go through the first layer together: what a second-level cache holds."""
+    return min(256, max(32, BLOCK_VALUES // width))
+
+
+def forward(layers: Sequence[Layer], u: Float32, switch: float | None = None) -> list[LayerPass]:
+    """Every layer in turn for preprocessed ``u`` float32 (d, N); each reads the codes of the one before.
+
+    ``switch``: s of the GABA switch, for learning; None for complete inhibition.
+    """
+    passes: list[LayerPass] = []
+    for layer in layers:
+        if passes:
+            u = passes[-1].codes.to_columns()
+        h = workspace.array(layer.name, (layer.weights.shape[0], u.shape[1]))
+        hidden(layer.weights, u, h)
+        gate = layer.gate(switch)
+        codes = top_k(h, layer.k) if gate is None else top_k_gated(h, layer.k, gate)
+        passes.append(LayerPass(u, h, codes, gated=gate is not None))
+    return passes
+
+
+def hidden(weights: CSRMatrix, u: Float32, out: Float32 | None = None) -> Float32:
+    """``h = W u``, contiguous float32 (d, N) -> (n, N)."""
+    if u.shape[1] > 1:
+        return weights.matmat(u, out)
+    return weights.matvec(u.ravel(), None if out is None else out.ravel()).reshape(-1, 1)
+
+
+def softmax(logits: Float32, temperature: float = 1.0) -> Float32:
+    """``softmax(logits / temperature)`` over the last axis, float32."""
+    scaled = logits * np.float32(1.0 / temperature)
+    scaled -= np.maximum.reduce(scaled, axis=-1, keepdims=True)
+    np.exp(scaled, out=scaled)
+    scaled /= np.add.reduce(scaled, axis=-1, keepdims=True)
+    return scaled

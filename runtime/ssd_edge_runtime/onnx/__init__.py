@@ -1,0 +1,1 @@
+"""ONNX as bytes, knowing nothing of this project: protobuf, tensors, messages, a session."""

@@ -1,0 +1,1 @@
+"""Compressed rows and Top-K on plain arrays."""

@@ -1,0 +1,1 @@
+"""Files that survive: atomic writes, generations, one writer, journal and its records, signatures."""

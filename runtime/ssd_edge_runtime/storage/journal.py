@@ -1,0 +1,116 @@
+"""A file that grows record by record; each is checked and on storage before the next is written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.storage.atomic import O_BINARY, replace_atomically, sync_folder, write_all
+
+MAGIC = b"ssd-edge journal 1\n"
+LENGTH = 8
+CHECK = 32
+OWNER_ONLY = 0o600
+
+
+def journal_path(target: Path) -> Path:
+    """``model.onnx.learning`` beside ``model.onnx``: what is being learned for it."""
+    return target.with_name(f"{target.name}.learning")
+
+
+class Journal:
+    """Records in the order written, as many as are whole.
+
+    A record is its length (8 bytes, little endian), the sha256 of the check before it and its payload, and the
+    payload. What a cut-off write left behind the last whole record is dropped by the next one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._places: list[tuple[int, int]] = []
+        self._check = MAGIC
+        self.end = len(MAGIC)
+        """Bytes up to the end of the last whole record."""
+
+    @classmethod
+    def create(cls, path: Path, *payloads: bytes) -> Journal:
+        """A journal of these records, in the place of what is there; atomic. Raises OSError."""
+        journal, data = cls(path), MAGIC
+        for payload in payloads:
+            check = journal._next_check(payload)
+            data += _framed(check, payload)
+            journal._wrote(check, payload)
+        replace_atomically(path, data, OWNER_ONLY)
+        return journal
+
+    @classmethod
+    def open(cls, path: Path) -> Journal:
+        """The journal at ``path`` with every record checked; one record is held in memory at a time.
+
+        Raises EdgeModelError if it is none of ours, OSError if it cannot be read.
+        """
+        journal = cls(path)
+        with path.open("rb") as stream:
+            if stream.read(len(MAGIC)) != MAGIC:
+                raise EdgeModelError(f"{path} is no journal of this version: remove it if it is not needed")
+            size = os.fstat(stream.fileno()).st_size
+            while (head := stream.read(LENGTH + CHECK)) and len(head) == LENGTH + CHECK:
+                length = int.from_bytes(head[:LENGTH], "little")
+                if length > size - stream.tell():
+                    break
+                payload = stream.read(length)
+                if journal._next_check(payload) != head[LENGTH:]:
+                    break
+                journal._wrote(head[LENGTH:], payload)
+        return journal
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> bytes:
+        """The payload of a record. Raises EdgeModelError if the file has changed since it was opened."""
+        start, length = self._places[index]
+        with self.path.open("rb") as stream:
+            stream.seek(start)
+            payload = stream.read(length)
+        if len(payload) != length:
+            raise EdgeModelError(f"{self.path} was changed by somebody else")
+        return payload
+
+    def append(self, payload: bytes) -> None:
+        """Add a record; on storage once this returns. Raises OSError, and what was there stays."""
+        check = self._next_check(payload)
+        descriptor = os.open(self.path, os.O_WRONLY | O_BINARY)
+        try:
+            os.ftruncate(descriptor, self.end)
+            os.lseek(descriptor, self.end, os.SEEK_SET)
+            try:
+                write_all(descriptor, _framed(check, payload))
+                os.fsync(descriptor)
+            except BaseException:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, self.end)
+                raise
+        finally:
+            os.close(descriptor)
+        self._wrote(check, payload)
+
+    def remove(self) -> None:
+        """Delete the file. Raises OSError."""
+        self.path.unlink(missing_ok=True)
+        sync_folder(self.path.parent)
+
+    def _next_check(self, payload: bytes) -> bytes:
+        return hashlib.sha256(self._check + payload).digest()
+
+    def _wrote(self, check: bytes, payload: bytes) -> None:
+        self._check = check
+        self._places.append((self.end + LENGTH + CHECK, len(payload)))
+        self.end += LENGTH + CHECK + len(payload)
+
+
+def _framed(check: bytes, payload: bytes) -> bytes:
+    return len(payload).to_bytes(LENGTH, "little") + check + payload

@@ -1,0 +1,182 @@
+"""Who vouches for a file: Ed25519 signatures over its digest, in ``model.onnx.sig`` beside it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssd_edge_runtime.errors import EdgeModelError, MissingExtraError
+from ssd_edge_runtime.model_file import container
+from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.storage import generations
+from ssd_edge_runtime.storage.atomic import replace_atomically, write_synced
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+TRUSTED_KEYS = "SSD_EDGE_TRUSTED_KEYS"
+"""Environment variable: public key files; where it is set, only files signed by one of them are loaded."""
+CONTEXT = b"ssd-edge model 1\n"
+LARGEST = 1 << 20
+LETTERS = generations.DIGEST_LETTERS
+Paths = Sequence[str | PathLike[str]]
+
+
+def signature_path(path: Path) -> Path:
+    """``model.onnx.sig`` beside ``model.onnx``: one line ``DIGEST SIGNATURE`` for each state that is signed."""
+    return path.with_name(f"{path.name}.sig")
+
+
+def generate(path: Path) -> Path:
+    """Write a new private key (PEM, for the owner alone) to ``path``; returns the public one's path, ``.pub``.
+
+    Raises FileExistsError where there is one already.
+    """
+    ed25519, serialization = _library()
+    key = ed25519.Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    beside = path.with_name(f"{path.name}.pub")
+    if beside.exists():
+        raise FileExistsError(17, "File exists", str(beside))
+    write_synced(path, private, 0o600)
+    write_synced(beside, public, 0o644)
+    return beside
+
+
+def sign(path: str | PathLike[str], key: str | PathLike[str]) -> str:
+    """Sign the sound model file at ``path`` with the private ``key`` file; returns its digest.
+
+    Raises EdgeModelError, MissingExtraError or OSError.
+    """
+    place = Path(path).resolve()
+    digest = _digest(read_file(place))
+    signer(place, key)(digest)
+    return digest
+
+
+def signer(path: str | PathLike[str], key: str | PathLike[str]) -> Callable[[str], None]:
+    """A function that adds the signature of a digest to those of the file at ``path``: ``announce`` of a save.
+
+    Signatures of the file as it is and of its earlier generations stay, so a save that is cut off, and a rollback,
+    leave a signed file. The caller holds the writer's lock when it calls.
+    """
+    place, private = Path(path).resolve(), private_key(key)
+
+    def announce(digest: str) -> None:
+        signature = base64.b64encode(private.sign(CONTEXT + digest.encode())).decode()
+        kept = [name.name.split("-")[1][:LETTERS] for _, name in generations.stored_files(place)]
+        if place.exists():
+            kept.append(_stored(read_file(place))[:LETTERS])
+        lines = [line for line in _lines(place) if line[0][:LETTERS] in kept and line != (digest, signature)]
+        text = "".join(f"{old} {signed}\n" for old, signed in [*lines, (digest, signature)])
+        replace_atomically(signature_path(place), text.encode())
+
+    return announce
+
+
+def check(path: str | PathLike[str], data: bytes, keys: Paths) -> None:
+    """Raise EdgeModelError unless one of the public ``keys`` files has signed ``data``, the bytes of ``path``."""
+    digest = _digest(data)
+    signatures = [signature for signed, signature in _lines(Path(path).resolve()) if signed == digest]
+    if not signatures:
+        raise EdgeModelError(f"not signed: {signature_path(Path(path))} has no signature of this file")
+    publics = [public_key(key) for key in keys]
+    if not any(_holds(public, signature, digest) for public in publics for signature in signatures):
+        raise EdgeModelError("not signed by a trusted key")
+
+
+def trusted_keys() -> list[str]:
+    """The device's own rule: the files that the environment variable names."""
+    return [name for name in os.environ.get(TRUSTED_KEYS, "").split(os.pathsep) if name]
+
+
+def check_signer(key: str | PathLike[str], trusted: Paths) -> None:
+    """Raise EdgeModelError unless what ``key`` signs will be trusted."""
+    own = private_key(key).public_key().public_bytes_raw()
+    if own not in [public_key(each).public_bytes_raw() for each in trusted]:
+        raise EdgeModelError(f"{key} is not among the trusted keys: what it signs could not be loaded again")
+
+
+def private_key(path: str | PathLike[str]) -> Ed25519PrivateKey:
+    """The Ed25519 key in a PEM file without a password."""
+    ed25519, serialization = _library()
+    key: Ed25519PrivateKey = _parsed(
+        path, lambda data: serialization.load_pem_private_key(data, None), ed25519.Ed25519PrivateKey
+    )
+    return key
+
+
+def public_key(path: str | PathLike[str]) -> Ed25519PublicKey:
+    """The Ed25519 key in a PEM file."""
+    ed25519, serialization = _library()
+    key: Ed25519PublicKey = _parsed(path, serialization.load_pem_public_key, ed25519.Ed25519PublicKey)
+    return key
+
+
+def _parsed(path: str | PathLike[str], parse: Callable[[bytes], Any], kind: type) -> Any:
+    what = "private" if "Private" in kind.__name__ else "public"
+    data = _read(Path(path))
+    try:
+        key = parse(data)
+    except Exception as error:  # whatever the library raises, it could not be read
+        raise EdgeModelError(f"{path}: not a {what} key in PEM without a password") from error
+    if not isinstance(key, kind):
+        raise EdgeModelError(f"{path}: not an Ed25519 key")
+    return key
+
+
+def _library() -> tuple[Any, Any]:
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError:
+        raise MissingExtraError("signing", "sign") from None
+    return ed25519, serialization
+
+
+def _holds(public: Ed25519PublicKey, signature: str, digest: str) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        public.verify(base64.b64decode(signature, validate=True), CONTEXT + digest.encode())
+    except (InvalidSignature, binascii.Error):
+        return False
+    return True
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(LARGEST)
+
+
+def _lines(path: Path) -> Iterable[tuple[str, str]]:
+    file = signature_path(path)
+    if not file.exists():
+        return []
+    words = [line.split(" ") for line in _read(file).decode("ascii", "replace").splitlines()]
+    return [(line[0], line[1]) for line in words if len(line) == 2]
+
+
+def _digest(data: bytes) -> str:
+    """The true digest, whatever the file says of itself."""
+    parts = container.split(data)
+    container.check_ours(parts)
+    container.check_digest(data, parts)
+    return container.computed_digest(data, parts)
+
+
+def _stored(data: bytes) -> str:
+    try:
+        return generations.stored_digest(data)
+    except EdgeModelError:
+        return ""

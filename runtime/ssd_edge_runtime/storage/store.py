@@ -1,0 +1,185 @@
+"""Keep what was learned: atomic saves, earlier generations, one writer, no lost updates."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.storage import generations
+from ssd_edge_runtime.storage.atomic import bring_back, remove_leftovers, replace_atomically, sync_folder
+from ssd_edge_runtime.storage.generations import Generation, examine, stored_digest, stored_files
+from ssd_edge_runtime.storage.journal import journal_path
+from ssd_edge_runtime.storage.locking import locked
+
+__all__ = ["KEEP", "Generation", "history", "locked", "next_generation", "purge", "rollback", "save"]
+KEEP = 3
+"""Earlier generations kept beside the file."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_failed: dict[Path, str] = {}
+"""Digest of this process's last save, if it failed: the file may hold it although nobody was told so."""
+
+
+def save(
+    path: str | os.PathLike[str],
+    data: bytes,
+    *,
+    expected_digest: str | None = None,
+    keep: int = KEEP,
+    keep_replaced: bool = True,
+    lock_timeout: float = 10.0,
+) -> str:
+    """Replace the file at ``path`` by ``data``, atomically and durably; returns the digest of ``data``.
+
+    The file it replaces becomes an earlier generation; of those the newest ``keep`` stay, fewer where the disk is
+    full, none with 0. Saving again what is already there only flushes it.
+
+    :param expected_digest: digest of the file that ``data`` was learned from; None replaces whatever is there.
+    :param keep_replaced: whether the replaced file becomes a generation; not where it is a checkpoint on the way
+        to ``data``, which would push out the generations that somebody may want back.
+    :param lock_timeout: seconds to wait for another writer.
+    :raises EdgeModelError: if ``data`` is no model file, another process writes, or the file is no longer the one
+        expected.
+    :raises OSError: if the storage fails; the file is then what it was, or already the new one.
+    """
+    if keep < 0:
+        raise EdgeModelError(f"keep must be 0 or more, got {keep}")
+    digest, place = stored_digest(data), Path(path).resolve()
+    with locked(place, lock_timeout):
+        remove_leftovers(place)
+        current = read_file(place) if place.exists() else None
+        again = expected_digest in (None, digest) or _failed.get(place) == digest
+        if current == data and again:
+            sync_folder(place.parent)
+        else:
+            if current is not None:
+                _check_expected(place, current, expected_digest)
+                if keep and keep_replaced:
+                    _keep_if_room(place, current)
+            _failed[place] = digest
+            _replace(place, data)
+        _failed.pop(place, None)
+        _prune(place, keep)
+    return digest
+
+
+def _check_expected(place: Path, current: bytes, expected: str | None) -> None:
+    """Refuse to overwrite what somebody else has saved in the meantime."""
+    if expected is None:
+        return
+    try:
+        found = stored_digest(current)
+    except EdgeModelError as error:
+        found = str(error)
+    if found not in (expected, _failed.get(place)):
+        raise EdgeModelError(
+            f"{place} changed since it was loaded ({expected[:12]}... then, {found[:12]}... now): save under "
+            "another name and merge the two with ssd-edge merge, or load it again"
+        )
+
+
+def _keep_if_room(place: Path, current: bytes) -> None:
+    """Keep the current file as a generation, older ones making room; on a disk too full even for that, do not."""
+    while True:
+        try:
+            generations.keep(place, current)
+            return
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            if not generations.make_room(place, len(current)):
+                return
+
+
+def _replace(place: Path, data: bytes) -> None:
+    """Write the file; on a full disk make room by dropping the oldest earlier generations, if that can help."""
+    while True:
+        try:
+            replace_atomically(place, data)
+            return
+        except OSError as error:
+            if error.errno not in FULL or not generations.make_room(place, len(data)):
+                raise
+
+
+def _prune(place: Path, keep: int) -> None:
+    if keep == 0:
+        generations.prune(place, 0)
+        return
+    # The new file is safe already; a generation too many is no reason to say that saving failed.
+    with suppress(OSError):
+        generations.prune(place, keep)
+
+
+def history(path: str | os.PathLike[str]) -> list[Generation]:
+    """The file and its earlier generations, the newest number first; damaged ones say so in ``problem``.
+
+    :raises EdgeModelError: if the file is not sound and there are no earlier generations.
+    :raises OSError: if the file cannot be read.
+    """
+    place = Path(path).resolve()
+    current = examine(place, True, 0)
+    earlier = [examine(entry, False, number) for number, entry in stored_files(place)]
+    if current.problem and not earlier:
+        raise EdgeModelError(f"{path}: {current.problem}")
+    others = [generation for generation in earlier if generation.digest != current.digest]
+    return sorted([current, *others], key=lambda generation: (-generation.number, not generation.current))
+
+
+def next_generation(path: str | os.PathLike[str]) -> int:
+    """A number above every generation of the file at ``path``, rolled back ones included; 1 for a new file."""
+    place = Path(path).resolve()
+    numbers = [number for number, _ in stored_files(place)]
+    if place.exists():
+        numbers.append(examine(place, True, 0).number)
+    return max(numbers, default=0) + 1
+
+
+def rollback(path: str | os.PathLike[str], to: int | None = None, *, lock_timeout: float = 10.0) -> Generation:
+    """Make an earlier generation current, atomically; what was current becomes a generation, to return to.
+
+    :param to: number of the generation; None for the newest before the current one.
+    :raises EdgeModelError: if there is no such generation, or it is damaged.
+    :raises OSError: if the storage fails.
+    """
+    place = Path(path).resolve()
+    with locked(place, lock_timeout):
+        remove_leftovers(place)
+        target = _target(place, to)
+        generations.keep(place, read_file(place))
+        bring_back(place, target.path)
+    return examine(place, True, target.number)
+
+
+def _target(place: Path, to: int | None) -> Generation:
+    known = history(place)
+    current = next(generation for generation in known if generation.current)
+    numbers = ", ".join(str(generation.number) for generation in known if not generation.current) or "none"
+    if to is None:
+        older = (g for g in known if not g.current and (current.problem or g.number < current.number))
+        candidates = [g for g in older if g.problem is None][:1]
+    else:
+        candidates = [g for g in known if g.number == to and not g.current]
+    if not candidates:
+        wanted = "an earlier generation" if to is None else f"generation {to}"
+        raise EdgeModelError(f"{place} cannot go back to {wanted}: there are {numbers}")
+    if candidates[0].problem:
+        raise EdgeModelError(f"generation {candidates[0].number} of {place} is damaged: {candidates[0].problem}")
+    return candidates[0]
+
+
+def purge(path: str | os.PathLike[str], *, lock_timeout: float = 10.0) -> None:
+    """Drop every earlier generation of the file at ``path``, so that none still knows what was forgotten.
+
+    A journal of learning that was cut off goes too, as it holds codes of samples.
+
+    :raises OSError: if one cannot be removed.
+    """
+    place = Path(path).resolve()
+    with locked(place, lock_timeout):
+        remove_leftovers(place)
+        journal_path(place).unlink(missing_ok=True)
+        generations.prune(place, 0)

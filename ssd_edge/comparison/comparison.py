@@ -1,0 +1,153 @@
+"""``ssd_edge.compare``: several methods, several seeds, one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from ssd_edge.comparison.encoders import Front, Fronts
+from ssd_edge.comparison.plots import plot_comparison
+from ssd_edge.comparison.rows import Row, make_rows
+from ssd_edge.comparison.table import Comparison, summarize_rows
+from ssd_edge.training.api import train
+from ssd_edge.training.config import TrainConfig
+from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.options import require
+
+Report = Callable[[int, int], None]
+RAW, DOCUMENT, TABLE = "raw", "comparison.json", "table.txt"
+
+
+def compare(
+    data: str | Path,
+    methods: Sequence[str] = (),
+    *,
+    seeds: int = 3,
+    rows: Sequence[Mapping[str, Any]] = (),
+    widths: Sequence[int] = (),
+    jobs: int | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    report: Report | None = None,
+    encoding: Report | None = None,
+    **options: Any,
+) -> Comparison:
+    """Train every method with every seed and put the figures into one table.
+
+    ``methods``: as in ``--method``, with ``+analytic`` or ``+gradient`` for the readout. ``rows``: further rows,
+    each a mapping with ``method``, ``name`` and options of its own. The rows ``random+analytic`` and ``joint`` are
+    always there. ``seeds``: runs per row, seeded 0, 1, ... ``jobs``: processes side by side (default:
+    one per core, one on a GPU). ``out``: folder for the table, JSON, plots and each run's figures; with ``resume``
+    the runs that are in it are not repeated. ``report``: called as ``report(runs done, of how many)``;
+    ``encoding`` likewise, with samples, while a backbone makes the embeddings that all rows and seeds share.
+    ``options``: fields of ``TrainConfig``, for all rows.
+
+    Raises OptionError, DataError.
+    """
+    require(seeds >= 1, f"seeds must be at least 1, got {seeds}")
+    require(jobs is None or jobs >= 1, f"jobs must be at least 1, got {jobs}")
+    table = make_rows({"data": str(data), **options}, methods, rows, widths)
+    folder = None if out is None else _folder(Path(out), resume, force)
+    configs = {_key(row, seed): row.seeded(seed) for row in table for seed in range(seeds)}
+    with TemporaryDirectory() if folder is None else nullcontext(folder) as place:
+        fronts = Fronts(Path(place))
+        told = {key: {"config": _as_json(config), **_front(fronts, config)} for key, config in configs.items()}
+        found = _kept(folder, told)
+        missing = {key: (config, fronts.of(config)) for key, config in configs.items() if key not in found}
+        fronts.encode((config for config, _ in missing.values()), encoding)
+        for key, metrics in _run_all(missing, jobs):
+            found[key] = metrics
+            if folder is not None:
+                kept = {**told[key], "metrics": metrics}
+                (folder / RAW / f"{key}.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+            if report is not None:
+                report(len(found), len(configs))
+    results = [[found[_key(row, seed)] for seed in range(seeds)] for row in table]
+    comparison = summarize_rows(str(data), table, results)
+    if folder is not None:
+        (folder / DOCUMENT).write_text(json.dumps(comparison.document, indent=2) + "\n", encoding="utf-8")
+        (folder / TABLE).write_text(comparison.text() + "\n", encoding="utf-8")
+        plot_comparison(comparison.document, folder)
+    return comparison
+
+
+def _folder(folder: Path, resume: bool, force: bool) -> Path:
+    if folder.exists() and not (resume or force):
+        raise DataError(f"{folder}: exists already; go on with --resume or replace it with --force")
+    if folder.exists() and any(folder.iterdir()) and not (folder / RAW).is_dir():
+        raise DataError(f"{folder}: not the folder of a comparison, and not empty")
+    if force and not resume and folder.exists():
+        shutil.rmtree(folder)
+    (folder / RAW).mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _key(row: Row, seed: int) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9.=+-]+', '_', row.name)}-seed{seed}"
+
+
+def _as_json(config: TrainConfig) -> Any:
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def _front(fronts: Fronts, config: TrainConfig) -> dict[str, str]:
+    front = fronts.of(config)
+    return {} if front is None else {"encoder": front.digest}
+
+
+def _kept(folder: Path | None, told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures of runs done before, as long as their configuration and their encoder are the same."""
+    found: dict[str, Any] = {}
+    if folder is None:
+        return found
+    for key, asked in told.items():
+        path = folder / RAW / f"{key}.json"
+        if path.is_file():
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            metrics = kept.pop("metrics")
+            if kept == asked:
+                found[key] = metrics
+    return found
+
+
+def _run_all(runs: Mapping[str, tuple[TrainConfig, Front | None]], jobs: int | None) -> Iterator[tuple[str, Any]]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_gpu = torch.cuda.is_available() and any(config.device != "cpu" for config, _ in runs.values())
+    jobs = min(jobs or (1 if on_gpu else cores), len(runs))
+    if jobs <= 1:
+        yield from ((key, _run_one(*run)) for key, run in runs.items())
+        return
+    work = [(key, *run, max(1, cores // jobs)) for key, run in runs.items()]
+    with multiprocessing.get_context("spawn").Pool(jobs, initializer=_ignore_interrupt) as pool:
+        yield from pool.imap_unordered(_worker, work)
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C reaches the whole process group; the parent ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _worker(work: tuple[str, TrainConfig, Front | None, int]) -> tuple[str, Any]:
+    key, config, front, threads = work
+    torch.set_num_threads(threads)
+    return key, _run_one(config, front)
+
+
+def _run_one(config: TrainConfig, front: Front | None) -> Any:
+    embeddings = None if front is None else front.open()
+    options = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
+    settings = options.pop("settings")
+    return train(options.pop("data"), embeddings=embeddings, **options, **settings).metrics

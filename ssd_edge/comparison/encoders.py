@@ -1,0 +1,80 @@
+"""Encoders and embeddings that the runs of a comparison share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssd_edge.data import Dataset
+from ssd_edge.encoders import CACHE, Embeddings, make_encoder
+from ssd_edge.encoders.embeddings import Report, counting
+from ssd_edge.encoders.folder import write_encoder
+from ssd_edge.training.config import TrainConfig
+from ssd_edge.training.run import load_data, task_classes
+from ssd_edge_runtime.encoder.encoder import Encoder
+
+ENCODERS = "encoders"
+
+
+@dataclass(frozen=True)
+class Front:
+    """An encoder on disk, for a process to load: what stands in front of one run."""
+
+    path: Path
+    name: str
+    digest: str
+    cache: Path
+
+    def open(self) -> Embeddings:
+        """Its embeddings, those computed before found again."""
+        return Embeddings(Encoder.from_onnx(self.path, self.name), self.cache)
+
+
+class Fronts:
+    """The encoders of several configurations, each made once, under a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: dict[tuple[object, ...], Front] = {}
+
+    def of(self, config: TrainConfig) -> Front | None:
+        """The encoder in front of a run with ``config``; None without a backbone. Raises what making it does."""
+        if config.backbone is None:
+            return None
+        told = (config.backbone, config.backbone_weights, config.backbone_size, config.data, config.data_root)
+        if told not in self._made:
+            self._made[told] = self._make(config)
+        return self._made[told]
+
+    def _make(self, config: TrainConfig) -> Front:
+        assert config.backbone is not None
+        shape = load_data(config, "train").input_shape
+        encoder = make_encoder(config.backbone, shape, weights=config.backbone_weights, size=config.backbone_size)
+        place = self.folder / ENCODERS / f"{encoder.digest[:32]}.onnx"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_encoder(place, encoder)
+        return Front(place, encoder.name, encoder.digest, self.folder / CACHE)
+
+    def encode(self, configs: Iterable[TrainConfig], report: Report | None = None) -> None:
+        """Compute ahead all embeddings that runs with ``configs`` will ask for, each once."""
+        for front, parts in self._parts(configs).values():
+            embeddings, advance = front.open(), counting(report, sum(map(len, parts)))
+            for part in parts:
+                embeddings.of(part, advance)
+
+    def _parts(self, configs: Iterable[TrainConfig]) -> dict[object, tuple[Front, list[Dataset]]]:
+        found: dict[object, tuple[Front, list[Dataset]]] = {}
+        for config in configs:
+            front = self.of(config)
+            told = (front, config.data, config.data_root, config.classes, config.class_order)
+            key = (*told, config.tasks, config.last_task)
+            if front is not None and key not in found:
+                found[key] = front, needed(config, *(load_data(config, s) for s in ("train", "test")))
+        return found
+
+
+def needed(config: TrainConfig, train: Dataset, test: Dataset) -> list[Dataset]:
+    """The samples of the tasks to train, of both parts."""
+    names = [name for task in task_classes(config, train)[: config.last_task] for name in task]
+    return [part.select(names) for part in (train, test)]

@@ -1,0 +1,1 @@
+"""What device commands do, as functions that a notebook can call: no click, no torch."""

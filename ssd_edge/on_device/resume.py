@@ -1,0 +1,128 @@
+"""Learning that survives being killed: what its journal allows, and when the next checkpoint is due."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ssd_edge.cli.output import say
+from ssd_edge.data import Dataset
+from ssd_edge_runtime.checkpoints import Unfinished, find
+from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.options import require
+from ssd_edge_runtime.storage.journal import journal_path
+
+if TYPE_CHECKING:
+    from ssd_edge.on_device.transaction import Change
+
+
+@dataclass(frozen=True)
+class Resuming:
+    """What to do about learning that was cut off, and how often to save on the way."""
+
+    resume: bool = False
+    """Go on with it."""
+    discard: bool = False
+    """Start over."""
+    every: int | None = None
+    """Checkpoint after so many samples."""
+    seconds: float | None = None
+    """Checkpoint after so many seconds."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether checkpoints are wanted at all."""
+        return self.every is not None or self.seconds is not None
+
+    def __post_init__(self) -> None:
+        require(not (self.resume and self.discard), "resume and discard exclude each other")
+
+
+def look(change: Change, plan: dict[str, Any], how: Resuming, *, endless: bool = False) -> Unfinished | None:
+    """What to go on from, or None to begin; ``plan`` is what decides the result.
+
+    Samples that are ``endless`` come only once: there, resuming nothing is no mistake.
+
+    Raises OptionError where samples could be counted twice, or where there is nothing to resume.
+    """
+    path, model = journal_path(change.target), change.model
+    if how.discard:
+        return None
+    found = find(change.target)
+    if found and endless and found.finished(change.target):
+        return None
+    if found is None or (not found.finished(change.target) and found.void(model.digest)):
+        why = f"{path} is void: the file that it began from has changed since" if found else f"there is no {path}"
+        require(endless or not how.resume, f"nothing to resume: {why}")
+        if found:
+            say(f"note: {why}")
+        return None
+    if how.resume:
+        require(found.plan == plan, f"{path} was begun {difference(found.plan, plan)}: resume with the same")
+        return found
+    if found.finished(change.target):
+        if found.plan == plan:
+            raise OptionError(
+                f"{change.target} has learned just this; the process that did was killed as it ended. "
+                "--resume prints its report, --discard learns the same again"
+            )
+        return None
+    if found.progress:
+        raise OptionError(
+            f"{path} holds {found.progress['samples']} samples of learning that was cut off: "
+            "--resume goes on with it, --discard starts over"
+        )
+    return None
+
+
+def digest_of_data(dataset: Dataset) -> str:
+    """sha256 over samples, labels and class names."""
+    total = hashlib.sha256(json.dumps([dataset.x.shape, dataset.classes]).encode())
+    for array in (dataset.x, dataset.y):
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Which part of a plan is not the same, in words."""
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            if name == "data":
+                return "with other data"
+            return f"with {name.replace('_', '-')} {old.get(name)}, not {new.get(name)}"
+    return "otherwise"
+
+
+@dataclass
+class Pace:
+    """Says when the next checkpoint is due; by a clock that never jumps."""
+
+    how: Resuming
+    _samples: int = 0
+    _since: float = field(default_factory=time.monotonic)
+
+    def due(self, samples: int) -> bool:
+        """Whether one is, ``samples`` more having been learned; if so, the next interval begins."""
+        self._samples += samples
+        now = time.monotonic()
+        late = self.how.seconds is not None and now - self._since >= self.how.seconds
+        if not late and not (self.how.every is not None and self._samples >= self.how.every):
+            return False
+        self._samples, self._since = 0, now
+        return True
+
+
+def refuse_unfinished(target: Path, digest: str | None) -> None:
+    """Refuse another change of a file while learning that was cut off could still go on from it."""
+    found = find(target)
+    if found and found.progress and not found.void(digest) and not found.finished(target):
+        raise OptionError(
+            f"{journal_path(target)} holds {found.progress['samples']} samples of learning that was cut off, "
+            "which this change would make void: finish it with ssd-edge learn --resume, or delete that file"
+        )

@@ -1,0 +1,170 @@
+"""What comes on standard input, as samples with or without labels: JSON lines, or arrays one after another."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
+from numpy.typing import NDArray
+
+from ssd_edge.cli.arguments import StdinFormat
+from ssd_edge.data.limits import check_text
+from ssd_edge.data.npy_stream import CutOffError, read_frames
+from ssd_edge.data.tables import as_samples
+from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.errors import DataError
+
+Float32 = NDArray[np.float32]
+LONGEST_LINE = 1 << 26
+"""Bytes; an endless line is refused before it fills the memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What was sent together: a line's sample, or a frame's."""
+
+    x: Float32
+    """(N, *input_shape)."""
+    labels: list[str] | None
+    """Class names, one per sample; None for samples to be predicted."""
+    source: Any
+    """What an answer calls them: the ``id`` of a line, ``line 3`` or ``frame 3``."""
+    single: bool = True
+    """Whether one sample was sent, not a batch that may hold one."""
+
+    def sources(self) -> list[Any]:
+        """What an answer calls each sample."""
+        if self.single:
+            return [self.source]
+        return [f"{self.source}, sample {number}" for number in range(1, len(self.x) + 1)]
+
+
+def read_samples(model: EdgeModel, kind: StdinFormat, *, labelled: bool) -> Iterator[Samples | DataError]:
+    """Standard input's samples as soon as they are there, or a DataError that names a line or frame to go past.
+
+    "auto" tells arrays from lines by the first byte. ``labelled``: every second frame holds the labels of the one
+    before. Raises DataError where nothing after it can be read.
+    """
+    stream = _bytes_of(sys.stdin.buffer)
+    if kind == "auto":
+        kind = "npy" if stream.peek(1)[:1] == MAGIC_PREFIX[:1] else "json"
+    shape, width = model.state.input_shape, model.state.sample_width
+    if kind == "json":
+        yield from _read_lines(stream, shape, width)
+        return
+    frames = read_frames(stream)
+    try:
+        yield from _read_pairs(frames, shape, width) if labelled else _read_unlabelled(frames, shape, width)
+    except CutOffError as error:
+        yield error
+
+
+def _bytes_of(stream: Any) -> io.BufferedReader:
+    return stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)
+
+
+def _read_lines(stream: IO[bytes], shape: tuple[int, ...], width: int) -> Iterator[Samples | DataError]:
+    number = 0
+    while line := stream.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise DataError(f"line {number} is longer than {LONGEST_LINE} bytes")
+        if line.strip():
+            try:
+                yield parse_line(line.decode(), number, shape, width)
+            except UnicodeDecodeError as error:
+                yield DataError(f"line {number}: not UTF-8 ({error})")
+            except DataError as error:
+                yield error
+
+
+def parse_line(line: str, number: int, shape: tuple[int, ...], width: int) -> Samples:
+    """``{"x": [...], "y": "label", "id": ...}`` or the bare array ``[...]``. Raises DataError, naming the line."""
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"line {number}: not JSON ({error})") from error
+    fields = document if isinstance(document, dict) else {"x": document}
+    unknown = sorted(set(fields) - {"x", "y", "id"})
+    if "x" not in fields or unknown:
+        found = f"unknown {unknown[0]!r}" if unknown else "no x"
+        raise DataError(f"line {number}: {found}; a line is an array, or an object with x and maybe y and id")
+    label, identity = fields.get("y"), fields.get("id")
+    if label is not None and (isinstance(label, bool) or not isinstance(label, str | int)):
+        raise DataError(f"line {number}: y must be a string or an integer, got {label!r}")
+    x = _as_sample(fields["x"], number, shape, width)
+    source = f"line {number}" if identity is None else identity
+    return Samples(x, None if label is None else [str(label)], source)
+
+
+def _as_sample(values: Any, number: int, shape: tuple[int, ...], width: int) -> Float32:
+    """Numbers of the line in the model's shape. Raises DataError."""
+    try:
+        x = np.array(values, np.float32)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"line {number}: x must be numbers, nested alike ({error})") from error
+    if x.shape not in (shape, (width,)):
+        wanted = " x ".join(map(str, shape))
+        raise DataError(f"line {number}: x has shape {' x '.join(map(str, x.shape))}, the model takes {wanted}")
+    _check_finite(x, f"line {number}")
+    return x.reshape(1, *shape)
+
+
+Frames = Iterator[tuple[str, NDArray[Any]]]
+
+
+def _read_unlabelled(frames: Frames, shape: tuple[int, ...], width: int) -> Iterator[Samples | DataError]:
+    for source, values in frames:
+        try:
+            yield _as_batch(values, source, shape, width)
+        except DataError as error:
+            yield error
+
+
+def _read_pairs(frames: Frames, shape: tuple[int, ...], width: int) -> Iterator[Samples | DataError]:
+    for source, values in frames:
+        after = next(frames, None)
+        try:
+            if after is None:
+                raise DataError(f"{source}: no frame of labels follows it")
+            batch = _as_batch(values, source, shape, width)
+            yield Samples(batch.x, _as_labels(*after, len(batch.x)), source, batch.single)
+        except DataError as error:
+            yield error
+
+
+def _as_batch(values: NDArray[Any], source: str, shape: tuple[int, ...], width: int) -> Samples:
+    x = as_samples(values, source)
+    single = x.shape in (shape, (width,))
+    if not single and (not x.ndim or x.shape[1:] not in (shape, (width,))):
+        found = " x ".join(map(str, x.shape))
+        wanted = " x ".join(map(str, shape))
+        raise DataError(f"{source}: x has shape {found}, the model takes {wanted} or several")
+    x = x[None] if single else x
+    if not len(x):
+        raise DataError(f"{source}: no samples in it")
+    _check_finite(x, source)
+    return Samples(x.reshape(-1, *shape), None, source, single)
+
+
+def _as_labels(source: str, values: NDArray[Any], samples: int) -> list[str] | None:
+    if values.dtype.kind not in "iuU" or values.ndim > 1:
+        found = f"{values.dtype} of shape {values.shape}"
+        raise DataError(f"{source}: labels must be integers or text, one per sample, got {found}")
+    if values.shape == (0,):
+        return None
+    if values.size != samples:
+        raise DataError(f"{source}: {values.size} labels for {samples} samples")
+    check_text(values, source)
+    return [str(label) for label in values.reshape(-1).tolist()]
+
+
+def _check_finite(x: Float32, source: str) -> None:
+    if not np.isfinite(x).all():
+        raise DataError(f"{source}: x holds NaN or infinity")

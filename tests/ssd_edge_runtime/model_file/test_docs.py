@@ -1,0 +1,53 @@
+"""``docs/format.md`` names everything that a file may hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from encoders import behind, tiny_encoder
+
+from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime.model_file.graph import OPERATORS
+from ssd_edge_runtime.state import ModelState
+
+MakeState = Callable[..., ModelState]
+PAGE = (Path(__file__).parents[3] / "docs" / "format.md").read_text()
+
+
+def keys(document: Any) -> Iterator[str]:
+    """Every key of a manifest, but for the content of ``provenance``."""
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield key
+            if key != "provenance":
+                yield from keys(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from keys(value)
+
+
+def test_every_operator_is_listed() -> None:
+    row = next(line for line in PAGE.splitlines() if line.startswith("| operators |"))
+    assert tuple(row.removeprefix("| operators | ").removesuffix(" |").split(", ")) == OPERATORS
+
+
+def test_the_encoder_is_described(make_state: MakeState) -> None:
+    data = model_format.to_bytes(behind(tiny_encoder(), make_state(input_shape=(20,))))
+    told = json.loads(onnx.load_from_string(data).metadata_props[1].value)["encoder"]
+    row = next(line for line in PAGE.splitlines() if line.startswith("| `encoder` |"))
+    assert {key for key in told if f"`{key}`" not in row} == set()
+
+
+@pytest.mark.parametrize("case", [{"teacher": True}, {"readout": "analytic"}])
+def test_every_key_and_initializer_is_named(make_state: MakeState, case: dict[str, Any]) -> None:
+    model = onnx.load_from_string(model_format.to_bytes(make_state(values="int8", **case)))
+    missing = {key for key in keys(json.loads(model.metadata_props[1].value)) if f"`{key}`" not in PAGE}
+    assert not missing
+    for tensor in (*model.graph.initializer, *model.training_info[0].algorithm.initializer):
+        name = tensor.name.removeprefix("hidden1.")
+        assert f"`{name}`" in PAGE or f".{name}`" in PAGE, tensor.name
