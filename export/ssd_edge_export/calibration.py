@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ssd_edge.model import TopKNetwork
-from ssd_edge_export.pruning.activity import Float32, batches
+from ssd_edge_export.pruning.activity import batches
 from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.state import Statistics
-
-Int64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,15 @@ from ssd_edge_export.samples import run_samples, samples_of, task_names
 from ssd_edge_export.writing import write_model
 from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.errors import OptionError
-from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, require, require_choice
-from ssd_edge_runtime.state import ModelState, ReadoutKind, ValuesType
+from ssd_edge_runtime.options import (
+    AnalyticOptions,
+    LearningOptions,
+    ReadoutKind,
+    ValuesType,
+    require,
+    require_choice,
+)
+from ssd_edge_runtime.state import ModelState
 
 
 def export_model(

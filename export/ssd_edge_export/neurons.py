@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Int64 = NDArray[np.int64]
+from ssd_edge_runtime.arrays import Int64
 
 
 def least_active(activation_count: Int64, share: float) -> Int64:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
-from ssd_edge_export.neurons import Int64
-from ssd_edge_export.pruning.activity import BATCH, Float32, batches
+from ssd_edge_export.pruning.activity import BATCH, batches
+from ssd_edge_runtime.arrays import Float32, Int64
 
 STEPS = 400
 TINY = 1e-12

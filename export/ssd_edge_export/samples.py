@@ -8,8 +8,7 @@ import numpy as np
 
 from ssd_edge.data import Dataset
 from ssd_edge.training import Run
-from ssd_edge_export.neurons import Int64
-from ssd_edge_export.pruning.activity import Float32
+from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError
 
 SPLIT_SEED = 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.serving.inputs import as_samples
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:

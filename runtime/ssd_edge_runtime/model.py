@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.analytic.merge import merge_states
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.detector import LossDetector
 from ssd_edge_runtime.errors import EdgeModelError, FewSamplesWarning
 from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
@@ -23,7 +24,6 @@ from ssd_edge_runtime.network.forward import softmax
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.serving.inputs import as_names
 from ssd_edge_runtime.serving.shared_model import LiveModel
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.state import ModelState
 
 UNKNOWN = ""

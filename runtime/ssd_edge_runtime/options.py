@@ -12,6 +12,8 @@ LogitScope = Literal["all", "seen"]
 HiddenStage = Literal["after", "before"]
 FrequencyScope = Literal["task", "all"]
 Solver = Literal["lda", "ridge"]
+ReadoutKind = Literal["gradient", "analytic"]
+ValuesType = Literal["float32", "float16", "int8"]
 Priors = Literal["solver", "equal", "counts"]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.model_file.codecs import HALF_MAX, round_values
-from ssd_edge_runtime.sparse.csr import Float32
-from ssd_edge_runtime.state import Readout, ValuesType
+from ssd_edge_runtime.options import ValuesType
+from ssd_edge_runtime.state import Readout
 
 
 def rounded(weights: Float32, bias: Float32, values_type: ValuesType) -> tuple[Readout, ValuesType]:

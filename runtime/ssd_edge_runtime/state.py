@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
-from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32, Int32
+from ssd_edge_runtime.arrays import Float32, Float64, Int32, Int64
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind, ValuesType
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.encoder.encoder import Encoder
-
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-ReadoutKind = Literal["gradient", "analytic"]
-ValuesType = Literal["float32", "float16", "int8"]
 
 
 @dataclass(eq=False)

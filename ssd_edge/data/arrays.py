@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssd_edge.data.dataset import Float32
 from ssd_edge.data.images import SUFFIXES, image_files, stack_images
 from ssd_edge.data.tables import as_samples, load_csv, read_arrays
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 
 

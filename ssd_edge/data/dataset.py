@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge.data.tasks import split_classes
+from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError
-
-Float32 = NDArray[np.float32]
-Int64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

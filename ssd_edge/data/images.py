@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ssd_edge.data.dataset import Dataset
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 
-Float32 = NDArray[np.float32]
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 LARGEST_PIXELS = 1 << 24
 GRAY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "F"})

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ssd_edge.data.dataset import Dataset
 from ssd_edge.data.limits import bounded_lines, check_array, check_text, wanted
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 
-Float32 = NDArray[np.float32]
 LABEL_COLUMNS = ("label", "class", "y")
 
 

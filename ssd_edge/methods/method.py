@@ -12,7 +12,7 @@ from torch import Tensor
 from ssd_edge.model import TopKNetwork, initial_weight
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.state import ReadoutKind
+    from ssd_edge_runtime.options import ReadoutKind
 
 
 @dataclass(frozen=True)

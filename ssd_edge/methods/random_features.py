@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ssd_edge.methods.method import Method
-from ssd_edge_runtime.state import ReadoutKind
+from ssd_edge_runtime.options import ReadoutKind
 
 
 class Random(Method):

@@ -23,7 +23,7 @@ from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import require
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.state import ReadoutKind
+    from ssd_edge_runtime.options import ReadoutKind
 
 METHODS: dict[str, type[Method]] = {
     method.name: method for method in (SSD, SDMLP, Views, Finetune, Joint, Random, FlyModel, LwF, EWC, SI, MAS)

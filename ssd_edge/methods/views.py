@@ -19,8 +19,7 @@ from torch.nn import functional
 from ssd_edge.encoders.augment import turn
 from ssd_edge.methods.method import Method
 from ssd_edge.model import TopKNetwork, normalize_rows
-from ssd_edge_runtime.options import require
-from ssd_edge_runtime.state import ReadoutKind
+from ssd_edge_runtime.options import ReadoutKind, require
 
 
 @dataclass(frozen=True)

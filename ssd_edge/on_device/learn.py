@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ssd_edge.cli.output import say
 from ssd_edge.data import Dataset
@@ -17,10 +16,10 @@ from ssd_edge.on_device.inputs import load_model
 from ssd_edge.on_device.resume import Pace, Resuming, digest_of_data, look
 from ssd_edge.on_device.transaction import Change, saved_as
 from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.arrays import Int64
 from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished
 from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions, Priors, require
 
-Int64 = NDArray[np.int64]
 BATCHES_PER_CALL = 16
 RARE = 50
 """Samples below which a class is missed often, beside classes of IMBALANCED times as many."""

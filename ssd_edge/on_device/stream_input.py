@@ -18,9 +18,9 @@ from ssd_edge.data.limits import check_text
 from ssd_edge.data.npy_stream import CutOffError, read_frames
 from ssd_edge.data.tables import as_samples
 from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 
-Float32 = NDArray[np.float32]
 LONGEST_LINE = 1 << 26
 """Bytes; an endless line is refused before it fills the memory."""
 

@@ -15,11 +15,11 @@ from ssd_edge_runtime.options import (
     AnalyticOptions,
     DistillOptions,
     LearningOptions,
+    ReadoutKind,
     Solver,
     require,
     require_choice,
 )
-from ssd_edge_runtime.state import ReadoutKind
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 Scalar = str | int | float | bool

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-Float64 = NDArray[np.float64]
+from ssd_edge_runtime.arrays import Float64
+
 CONFIDENCE = 0.95
 SMALLEST_SPREAD = 0.03
 """Even processes that agree perfectly vouch for no more than this relative deviation between runs."""

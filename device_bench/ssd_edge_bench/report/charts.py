@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ssd_edge_bench.report.units import duration
-
-Float64 = NDArray[np.float64]
+from ssd_edge_runtime.arrays import Float64
 
 WIDTH = 340.0
 LEFT = 8.0

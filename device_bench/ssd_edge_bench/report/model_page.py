@@ -15,9 +15,9 @@ from PIL import Image
 from ssd_edge_bench.report.charts import COLORS, Bar, bars, parts_of_a_whole, ranked
 from ssd_edge_bench.report.markup import escape, figure, grid, section, shell, table
 from ssd_edge_bench.report.units import share, size
+from ssd_edge_runtime.arrays import Float64
 from ssd_edge_runtime.state import Layer, ModelState
 
-Float64 = NDArray[np.float64]
 WIDEST = 680
 """Columns of a heat map; more neurons than that are averaged."""
 SCALE = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))

@@ -14,17 +14,17 @@ import torch
 from ssd_edge.model import TopKLayer, TopKNetwork
 from ssd_edge_export.assembly.temperature import fit_temperature
 from ssd_edge_export.calibration import Calibration, calibrate
-from ssd_edge_export.neurons import Int64
 from ssd_edge_export.pruning.activity import batches
 from ssd_edge_export.samples import Samples, every_tenth
 from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.gradient.teacher import select
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
-from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, require
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ValuesType, require
 from ssd_edge_runtime.solution import rounded
-from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32
-from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher, ValuesType
+from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher
 
 
 @dataclass(frozen=True, eq=False)

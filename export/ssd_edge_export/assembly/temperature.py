@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from ssd_edge_runtime.arrays import Float64
+
 LOWEST, HIGHEST = 1e-3, 1e3
 
 

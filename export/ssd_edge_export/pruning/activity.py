@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssd_edge.model import TopKNetwork
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 
-Float32 = NDArray[np.float32]
 BATCH = 1024
 Report = Callable[[int, int], None]
 _watcher: ContextVar[Report | None] = ContextVar("watcher", default=None)

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_export.options import Budget
+from ssd_edge_runtime.arrays import Float64, Int64
 
-Int64 = NDArray[np.int64]
-Float64 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 NEVER_FIRED = 1e-9

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
+from ssd_edge_runtime.arrays import Float32, Float64
 
 NEVER_ACTIVE = 1e-9
 """Weights of neurons that never fire rank among themselves by the mean input, below all others."""

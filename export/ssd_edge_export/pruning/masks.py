@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
-from ssd_edge_export.neurons import Int64, least_active
+from ssd_edge_export.neurons import least_active
 from ssd_edge_export.options import Budget, Criterion, PruneOptions
 from ssd_edge_export.pruning import budget, importance
-from ssd_edge_export.pruning.activity import Float32, LayerActivity, batches, observe
+from ssd_edge_export.pruning.activity import LayerActivity, batches, observe
+from ssd_edge_runtime.arrays import Float32, Float64, Int64
 from ssd_edge_runtime.options import require
 
 LEAST = 0.1
@@ -106,7 +107,7 @@ def check_density(network: TopKNetwork, density: float) -> None:
             )
 
 
-def score(layer: TopKLayer, seen: LayerActivity, criterion: Criterion, rng: np.random.Generator) -> budget.Float64:
+def score(layer: TopKLayer, seen: LayerActivity, criterion: Criterion, rng: np.random.Generator) -> Float64:
     """Importance of every weight of a layer, float64 (n, d); ``-inf`` where pruned already."""
     weight = layer.weight.detach().cpu().numpy()
     if criterion == "activity":

@@ -16,14 +16,14 @@ from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.assembly.state import solve
 from ssd_edge_export.calibration import calibrate
-from ssd_edge_export.neurons import Int64
 from ssd_edge_export.options import Budget, Criterion, PruneOptions
-from ssd_edge_export.pruning.activity import Float32, LayerActivity
+from ssd_edge_export.pruning.activity import LayerActivity
 from ssd_edge_export.pruning.finetune import AFTER_REFIT, FASTER, fine_tune
 from ssd_edge_export.pruning.lottery import lottery_ticket
 from ssd_edge_export.pruning.masks import Pruned, prune_network, resolve, resolve_budget
 from ssd_edge_export.pruning.refit import imitate
 from ssd_edge_export.samples import Samples, run_samples, samples_of, task_names
+from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import LearningOptions, require
 

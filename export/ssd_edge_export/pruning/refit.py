@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ssd_edge.model import TopKNetwork
-from ssd_edge_export.pruning.activity import Float32, LayerActivity, batches
+from ssd_edge_export.pruning.activity import LayerActivity, batches
 from ssd_edge_export.reconstruct import fit_rows
+from ssd_edge_runtime.arrays import Float32
 
 RHO = 1e-4
 """Regularizer: ``RHO * trace(G) / n`` on the diagonal."""

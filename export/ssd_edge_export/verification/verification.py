@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.network.engines import CSREngine
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:

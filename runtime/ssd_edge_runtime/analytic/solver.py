@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.analytic.gram import add_samples, packed_size, trace, unpack
+from ssd_edge_runtime.arrays import Float32, Float64, Int64
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.options import AnalyticOptions
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.sparse.topk import Codes
-from ssd_edge_runtime.state import Float64, Int64, Statistics
+from ssd_edge_runtime.state import Statistics
 
 NEVER = -1e30
 """Bias of a class that must not be answered: below what few, nearly equal samples give any other class."""

@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, inliner, numpy_helper
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder.encoder import INPUT, OUTPUT, PREFIX, Encoder, EncoderSession
 from ssd_edge_runtime.encoder.parts import ELEMENT_TYPES
 from ssd_edge_runtime.errors import EdgeModelError, first_line
 from ssd_edge_runtime.model_file.checks import require
 from ssd_edge_runtime.model_file.graph import OPSET
 from ssd_edge_runtime.onnx.session import open_session
-from ssd_edge_runtime.sparse.csr import Float32
 
 Proto = Any
 DEFAULT_DOMAINS = ("", "ai.onnx")

@@ -13,10 +13,10 @@ from os import PathLike
 
 import numpy as np
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.structure import ENCODER_OUTPUT, EncoderShape
 from ssd_edge_runtime.onnx.session import open_session, run_session
-from ssd_edge_runtime.sparse.csr import Float32
 
 PREFIX = "encoder."
 """What the name of every value inside an encoder begins with."""

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import _sparsetools
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.gradient.distill import kl_gradient
 from ssd_edge_runtime.gradient.teacher_pass import Taught, dense_part
 from ssd_edge_runtime.network.counting import Touched
 from ssd_edge_runtime.network.forward import LayerPass
 from ssd_edge_runtime.options import DistillOptions
-from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.sparse.topk import Codes
 from ssd_edge_runtime.state import ModelState

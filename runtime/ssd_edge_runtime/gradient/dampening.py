@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.gradient.backward import (
     Pairs,
     backpropagate,
@@ -24,7 +25,6 @@ from ssd_edge_runtime.network.counting import Touched
 from ssd_edge_runtime.network.forward import forward, preprocess
 from ssd_edge_runtime.options import require
 from ssd_edge_runtime.serving.snapshot import Snapshot
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.state import ModelState
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.options import KLDirection
-from ssd_edge_runtime.sparse.csr import Float32
 
 
 def kl_gradient(student: Float32, teacher: Float32, temperature: float, direction: KLDirection) -> Float32:

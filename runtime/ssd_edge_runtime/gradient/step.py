@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.gradient.backward import backpropagate, code_gradient, readout_gradient, weight_gradient
 from ssd_edge_runtime.gradient.teacher import LiveTeacher
 from ssd_edge_runtime.gradient.teacher_pass import logit_gradient, teacher_forward
 from ssd_edge_runtime.network.counting import Rows, Touched, count, count_inhibition
 from ssd_edge_runtime.network.forward import forward
 from ssd_edge_runtime.options import LearningOptions
-from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.sparse.topk import top_k
 from ssd_edge_runtime.state import ModelState

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.gradient.distill import kl_gradient
 from ssd_edge_runtime.gradient.teacher import LiveTeacher
 from ssd_edge_runtime.network.forward import LayerPass, hidden, softmax
 from ssd_edge_runtime.options import DistillOptions
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.sparse.topk import Codes, top_k
 from ssd_edge_runtime.state import ModelState
 

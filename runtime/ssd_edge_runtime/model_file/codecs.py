@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32
-from ssd_edge_runtime.state import ValuesType
+from ssd_edge_runtime.options import ValuesType
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 
 Rows = NDArray[np.integer[Any]]
 """Row number of each entry."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import codecs, container
 from ssd_edge_runtime.model_file import manifest as manifests
@@ -26,7 +27,7 @@ from ssd_edge_runtime.model_file.manifest import Manifest
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
 from ssd_edge_runtime.onnx.protobuf import fields
 from ssd_edge_runtime.onnx.tensors import TensorSpec, read_tensor, utf8
-from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 if TYPE_CHECKING:

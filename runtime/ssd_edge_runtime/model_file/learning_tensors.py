@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_runtime.arrays import Int64
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
 from ssd_edge_runtime.onnx.tensors import TensorSpec
-from ssd_edge_runtime.state import Int64, Layer, ModelState, Statistics, Teacher
+from ssd_edge_runtime.state import Layer, ModelState, Statistics, Teacher
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -14,8 +14,8 @@ from ssd_edge_runtime.model_file.learning_tensors import LearningShape, TeacherS
 from ssd_edge_runtime.model_file.strict_json import Section
 from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS, EncoderShape, LayerShape, Structure
 from ssd_edge_runtime.onnx.protobuf import MAX_FIELDS
-from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions
-from ssd_edge_runtime.state import ModelState, ReadoutKind, ValuesType
+from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions, ReadoutKind, ValuesType
+from ssd_edge_runtime.state import ModelState
 
 STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
 VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from ssd_edge_runtime.model_file.codecs import Storage, column_type
-from ssd_edge_runtime.state import ReadoutKind, ValuesType
+from ssd_edge_runtime.options import ReadoutKind, ValuesType
 
 MAX_LAYERS = 64
 MAX_ENTRIES = 2**31 - 1

@@ -8,8 +8,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_runtime.arrays import Int32
 from ssd_edge_runtime.options import LearningOptions
-from ssd_edge_runtime.sparse.csr import Int32
 from ssd_edge_runtime.sparse.topk import Codes
 from ssd_edge_runtime.state import Layer
 

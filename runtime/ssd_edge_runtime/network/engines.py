@@ -7,10 +7,10 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.network.forward import block_size, forward, preprocess
 from ssd_edge_runtime.onnx.session import open_session, run_session
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.state import ModelState
 
 EngineName = Literal["auto", "csr", "onnxruntime"]

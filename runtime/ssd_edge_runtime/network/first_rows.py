@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.options import LearningOptions
-from ssd_edge_runtime.sparse.csr import Float32
 
 
 def initial_rows(first: int, count: int, width: int, options: LearningOptions) -> Float32:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError, first_line
-from ssd_edge_runtime.sparse.csr import Float32
 
 QUIET = 4
 """Severity below which ONNX Runtime logs nothing: what matters is raised."""

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.analytic import solver as analytic
 from ssd_edge_runtime.analytic.lessons import Arrays, Lesson, decode, encode
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.network.counting import Touched, count
 from ssd_edge_runtime.network.forward import block_size, forward, preprocess
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.serving.snapshot import Snapshot, add_classes, drop_class, writable_copy
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.sparse.topk import Codes
 from ssd_edge_runtime.state import ModelState, Statistics
 

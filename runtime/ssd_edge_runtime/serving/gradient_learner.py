@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.gradient.dampening import (
     DampeningOptions,
@@ -20,7 +21,6 @@ from ssd_edge_runtime.gradient.teacher import LiveTeacher
 from ssd_edge_runtime.network.counting import Rows, union
 from ssd_edge_runtime.network.forward import preprocess
 from ssd_edge_runtime.serving.snapshot import Snapshot, add_classes, drop_class, writable_copy
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.state import ModelState
 

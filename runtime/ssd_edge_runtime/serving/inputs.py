@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.sparse.csr import Float32
 
 
 def as_samples(x: Any, input_shape: tuple[int, ...], width: int) -> Float32:

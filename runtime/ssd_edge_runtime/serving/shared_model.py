@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.serving.analytic_learner import AnalyticLearner
 from ssd_edge_runtime.serving.gradient_learner import GradientLearner
 from ssd_edge_runtime.serving.snapshot import Snapshot
-from ssd_edge_runtime.sparse.csr import Float32
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage.records import pack, unpack
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.network.engines import CSREngine, Engine, OnnxEngine, choose
 from ssd_edge_runtime.network.first_rows import initial_rows
-from ssd_edge_runtime.sparse.csr import CSRMatrix, Float32
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 

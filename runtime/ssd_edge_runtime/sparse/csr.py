@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import _sparsetools
 
-Float32 = NDArray[np.float32]
-Int32 = NDArray[np.int32]
+from ssd_edge_runtime.arrays import Float32, Int32
 
 
 @dataclass(eq=False)

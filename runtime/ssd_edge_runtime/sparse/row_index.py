@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.sparse.csr import CSRMatrix, Int32
+from ssd_edge_runtime.arrays import Int32
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 
 
 class RowIndex:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import _sparsetools
 
-from ssd_edge_runtime.sparse.csr import Float32, Int32
+from ssd_edge_runtime.arrays import Float32, Int32
 from ssd_edge_runtime.sparse.workspace import workspace
 
 GROUPS = 4
