@@ -21,14 +21,7 @@ from ssd_edge_export.samples import run_samples, samples_of, task_names
 from ssd_edge_export.writing import write_model
 from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.errors import OptionError
-from ssd_edge_runtime.options import (
-    AnalyticOptions,
-    LearningOptions,
-    ReadoutKind,
-    ValuesType,
-    require,
-    require_choice,
-)
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind, ValuesType, require_choice
 from ssd_edge_runtime.state import ModelState
 
 
@@ -81,7 +74,7 @@ def export_model(
     if run is not None:
         given = {"classes": classes, "k": k, "input_shape": input_shape, "center": center}
         unused = [name for name, value in given.items() if value is not None]
-        require(not unused, f"{', '.join(unused)} go with hidden weights; a run brings its own")
+        OptionError.unless(not unused, f"{', '.join(unused)} go with hidden weights; a run brings its own")
         loaded = run if isinstance(run, Run) else Run.load(run)
         state = state_of_run(
             loaded,
@@ -98,7 +91,9 @@ def export_model(
             encoder=encoder,
         )
     else:
-        require(inhibition == "complete", "inhibition as-trained: weights from elsewhere have no GABA switch")
+        OptionError.unless(
+            inhibition == "complete", "inhibition as-trained: weights from elsewhere have no GABA switch"
+        )
         assert hidden is not None
         state = state_of_weights(
             hidden,
@@ -141,9 +136,11 @@ def state_of_run(
     data = embedded(data, front)
     trained = run.config.readout
     kind = trained if readout is None else readout
-    require(isinstance(kind, str), "readout must be gradient or analytic for a run, which brings its own V")
+    OptionError.unless(
+        isinstance(kind, str), "readout must be gradient or analytic for a run, which brings its own V"
+    )
     require_choice("readout", kind, get_args(ReadoutKind))
-    require(
+    OptionError.unless(
         not (kind == "gradient" and trained == "analytic"),
         "readout gradient: this run was trained with the analytic readout, so there is no trained V",
     )
@@ -165,7 +162,7 @@ def state_of_run(
 
 def switch_of(network: TopKNetwork, readout: str) -> float:
     """s of the GABA switch that the network was trained with."""
-    require(readout == "gradient", "inhibition as-trained goes with the gradient readout")
+    OptionError.unless(readout == "gradient", "inhibition as-trained goes with the gradient readout")
     s = network.topk_layers[0].switch
     if s is None:
         raise OptionError("inhibition as-trained: this run was trained without a GABA switch")
@@ -194,11 +191,15 @@ def state_of_weights(
     """What ``export_model`` writes for weights trained elsewhere."""
     matrix = None if isinstance(readout, str) else readout
     solved = matrix is None
-    require(
+    OptionError.unless(
         not solved or readout != "gradient", "readout gradient: give the trained (classes, n) matrix as readout"
     )
-    require(not solved or data is not None, "the analytic readout needs data; or give a trained readout matrix")
-    require(encoder is None or input_shape is None, "input_shape is the encoder's: leave it out, or the encoder")
+    OptionError.unless(
+        not solved or data is not None, "the analytic readout needs data; or give a trained readout matrix"
+    )
+    OptionError.unless(
+        encoder is None or input_shape is None, "input_shape is the encoder's: leave it out, or the encoder"
+    )
     network = network_from_weights(hidden, matrix, classes, k, input_shape, center)
     if encoder is not None:
         check_fit(encoder, network.topk_layers[0].weight.shape[1])

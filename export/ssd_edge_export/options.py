@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ssd_edge_runtime.options import require, require_choice
+from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.options import require_choice
 
 Criterion = Literal["auto", "activity", "magnitude", "sampled", "random", "lottery-ticket"]
 Budget = Literal["auto", "row", "firing", "layer", "global"]
@@ -35,17 +36,17 @@ class PruneOptions:
     """Seed of random masks and of the order of samples in fine-tuning."""
 
     def __post_init__(self) -> None:
-        require(0.0 < self.density <= 1.0, f"density must be above 0 and at most 1, got {self.density}")
+        OptionError.unless(0.0 < self.density <= 1.0, f"density must be above 0 and at most 1, got {self.density}")
         require_choice("criterion", self.criterion, get_args(Criterion))
         require_choice("budget", self.budget, get_args(Budget))
-        require(0.0 <= self.reserve <= 1.0, f"reserve must be between 0 and 1, got {self.reserve}")
-        require(
+        OptionError.unless(0.0 <= self.reserve <= 1.0, f"reserve must be between 0 and 1, got {self.reserve}")
+        OptionError.unless(
             self.fine_tune_epochs >= 0,
             f"fine-tune-epochs must be at least 0, got {self.fine_tune_epochs}",
         )
-        require(self.seed >= 0, f"seed must be at least 0, got {self.seed}")
+        OptionError.unless(self.seed >= 0, f"seed must be at least 0, got {self.seed}")
         alone = not self.drop_inactive and self.fine_tune_epochs == 0
-        require(
+        OptionError.unless(
             self.criterion != "lottery-ticket" or alone,
             "criterion lottery-ticket trains anew, so drop-inactive and fine-tune-epochs do not go with it",
         )

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 POWERS = (0.25, 0.5, 0.75)
 KEPT = 20_000
@@ -34,7 +34,7 @@ class LossDetector:
 
     def __init__(self, samples_per_false_alarm: float = 10_000.0, seed: int = 0) -> None:
         """``seed``: ranks of equal losses are drawn."""
-        require(
+        OptionError.unless(
             samples_per_false_alarm > 1.0,
             f"samples-per-false-alarm must be more than 1, got {samples_per_false_alarm}",
         )

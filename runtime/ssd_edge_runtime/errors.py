@@ -4,6 +4,12 @@
 class SSDEdgeError(ValueError):
     """Something the user gave cannot be used; the message names the thing and the fix."""
 
+    @classmethod
+    def unless(cls, condition: bool, message: str) -> None:
+        """Raise this error with ``message`` unless ``condition`` holds."""
+        if not condition:
+            raise cls(message)
+
 
 class EdgeModelError(SSDEdgeError):
     """A model file, or what was asked of a model, is not valid; nothing has changed."""

@@ -17,15 +17,9 @@ ValuesType = Literal["float32", "float16", "int8"]
 Priors = Literal["solver", "equal", "counts"]
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise :class:`OptionError` with ``message`` unless ``condition`` holds."""
-    if not condition:
-        raise OptionError(message)
-
-
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise :class:`OptionError` unless ``value`` is one of ``choices``."""
-    require(value in choices, f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    OptionError.unless(value in choices, f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -53,12 +47,12 @@ class DistillOptions:
     """Select neurons by their frequency in the last task or over all samples so far."""
 
     def __post_init__(self) -> None:
-        require(0.0 <= self.alpha <= 1.0, f"alpha must be between 0 and 1, got {self.alpha}")
-        require(
+        OptionError.unless(0.0 <= self.alpha <= 1.0, f"alpha must be between 0 and 1, got {self.alpha}")
+        OptionError.unless(
             0.0 <= self.lambda_hidden <= 1.0, f"lambda-hidden must be between 0 and 1, got {self.lambda_hidden}"
         )
-        require(self.temperature > 0.0, f"temperature must be positive, got {self.temperature}")
-        require(
+        OptionError.unless(self.temperature > 0.0, f"temperature must be positive, got {self.temperature}")
+        OptionError.unless(
             self.n_distill is None or self.n_distill >= 1, f"n-distill must be at least 1, got {self.n_distill}"
         )
         require_choice("kl", self.kl, get_args(KLDirection))
@@ -89,12 +83,12 @@ class LearningOptions:
     """s of the GABA switch, in samples; None: inhibition is complete."""
 
     def __post_init__(self) -> None:
-        require(self.switch is None or self.switch > 0.0, f"switch must be positive, got {self.switch}")
-        require(self.learning_rate > 0.0, f"lr must be positive, got {self.learning_rate}")
-        require(self.batch_size >= 1, f"batch-size must be at least 1, got {self.batch_size}")
-        require(self.clip_norm > 0.0, f"clip-norm must be positive, got {self.clip_norm}")
-        require(self.readout_init >= 0.0, f"readout-init must not be negative, got {self.readout_init}")
-        require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        OptionError.unless(self.switch is None or self.switch > 0.0, f"switch must be positive, got {self.switch}")
+        OptionError.unless(self.learning_rate > 0.0, f"lr must be positive, got {self.learning_rate}")
+        OptionError.unless(self.batch_size >= 1, f"batch-size must be at least 1, got {self.batch_size}")
+        OptionError.unless(self.clip_norm > 0.0, f"clip-norm must be positive, got {self.clip_norm}")
+        OptionError.unless(self.readout_init >= 0.0, f"readout-init must not be negative, got {self.readout_init}")
+        OptionError.unless(self.seed >= 0, f"seed must not be negative, got {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -119,5 +113,5 @@ class AnalyticOptions:
     def __post_init__(self) -> None:
         require_choice("solver", self.solver, get_args(Solver))
         require_choice("priors", self.priors, get_args(Priors))
-        require(self.min_samples >= 1, f"min-samples must be at least 1, got {self.min_samples}")
-        require(self.rho > 0.0, f"rho must be positive, got {self.rho}")
+        OptionError.unless(self.min_samples >= 1, f"min-samples must be at least 1, got {self.min_samples}")
+        OptionError.unless(self.rho > 0.0, f"rho must be positive, got {self.rho}")

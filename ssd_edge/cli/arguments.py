@@ -37,9 +37,11 @@ stdin_format_option = click.option(
 
 def require_stdin(stdin_format: StdinFormat) -> None:
     """Raise OptionError where ``--stdin-format`` is given and nothing is read from there."""
-    from ssd_edge_runtime.options import require
+    from ssd_edge_runtime.errors import OptionError
 
-    require(stdin_format == "auto", f"stdin-format is an option of standard input, -; got {stdin_format}")
+    OptionError.unless(
+        stdin_format == "auto", f"stdin-format is an option of standard input, -; got {stdin_format}"
+    )
 
 
 def split_option(default: str) -> Callable[[F], F]:

@@ -23,8 +23,7 @@ from ssd_edge.comparison.rows import Row, make_rows
 from ssd_edge.comparison.table import Comparison, summarize_rows
 from ssd_edge.training.api import train
 from ssd_edge.training.config import TrainConfig
-from ssd_edge_runtime.errors import DataError
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import DataError, OptionError
 
 Report = Callable[[int, int], None]
 RAW, DOCUMENT, TABLE = "raw", "comparison.json", "table.txt"
@@ -57,8 +56,8 @@ def compare(
 
     Raises OptionError, DataError.
     """
-    require(seeds >= 1, f"seeds must be at least 1, got {seeds}")
-    require(jobs is None or jobs >= 1, f"jobs must be at least 1, got {jobs}")
+    OptionError.unless(seeds >= 1, f"seeds must be at least 1, got {seeds}")
+    OptionError.unless(jobs is None or jobs >= 1, f"jobs must be at least 1, got {jobs}")
     table = make_rows({"data": str(data), **options}, methods, rows, widths)
     folder = None if out is None else _folder(Path(out), resume, force)
     configs = {_key(row, seed): row.seeded(seed) for row in table for seed in range(seeds)}

@@ -9,7 +9,6 @@ from typing import Any
 
 from ssd_edge.training.config import TrainConfig
 from ssd_edge_runtime.errors import OptionError
-from ssd_edge_runtime.options import require
 
 ALWAYS = ("random+analytic", "joint")
 """Rows in every table: the closed form on random features, and training on everything at once."""
@@ -32,7 +31,7 @@ def split_readout(text: str) -> tuple[str, str | None]:
     """``ssd+analytic`` as (``ssd``, ``analytic``); without a readout, None."""
     names = text.split("+")
     readouts = [name for name in names if name in READOUTS]
-    require(len(readouts) <= 1, f"method {text!r} names two readouts")
+    OptionError.unless(len(readouts) <= 1, f"method {text!r} names two readouts")
     return "+".join(name for name in names if name not in READOUTS), readouts[0] if readouts else None
 
 
@@ -50,7 +49,7 @@ def make_rows(
     """
     wanted: list[dict[str, Any]] = [{"method": method} for method in methods]
     wanted += [dict(row) for row in listed]
-    require(len(wanted) > 0, "methods are missing: name some, such as --methods ssd,sdmlp")
+    OptionError.unless(len(wanted) > 0, "methods are missing: name some, such as --methods ssd,sdmlp")
     present = {row.get("method") for row in wanted}
     wanted += [{"method": method} for method in ALWAYS if method not in present]
     rows = []
@@ -61,7 +60,7 @@ def make_rows(
         rows += [_row(name, options, row, width) for width in widths] if widths else [_row(name, options, row)]
     names = [row.name for row in rows]
     twice = sorted({name for name in names if names.count(name) > 1})
-    require(not twice, f"two rows are called {', '.join(twice)}; give each listed row a name")
+    OptionError.unless(not twice, f"two rows are called {', '.join(twice)}; give each listed row a name")
     return rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ssd_edge.encoders.to_onnx import encoder_of
 from ssd_edge.encoders.torchvision import torchvision_backbone
 from ssd_edge_runtime.encoder.encoder import Encoder
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 
 def make_encoder(
@@ -27,7 +27,7 @@ def make_encoder(
     """
     if is_file(backbone):
         for option, value in (("backbone-weights", weights), ("backbone-size", size)):
-            require(value is None, f"{option} goes with a model of torchvision; {backbone} is a file")
+            OptionError.unless(value is None, f"{option} goes with a model of torchvision; {backbone} is a file")
         return Encoder.from_onnx(backbone)
     module = torchvision_backbone(str(backbone), input_shape, weights, size)
     return encoder_of(module, input_shape, str(backbone))

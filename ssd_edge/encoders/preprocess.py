@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Preprocess(nn.Module):
     def __init__(self, input_shape: Sequence[int], preset: Preset, name: str) -> None:
         super().__init__()
         told = " x ".join(map(str, input_shape))
-        require(
+        OptionError.unless(
             len(input_shape) == 3 and input_shape[0] in (1, 3),
             f"{name} takes images, 1 or 3 channels x height x width; the data set's samples are {told}",
         )

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssd_edge_runtime.errors import OptionError
-from ssd_edge_runtime.options import require
 
 CELLS = 16
 """Cells of the grid: 4 x 4 on images, 16 in a row on windows of a signal."""
@@ -29,7 +28,9 @@ def as_images(shape: Sequence[int]) -> tuple[int, int, int]:
     if len(shape) == 2:
         return shape[0], 1, shape[1]
     told = " x ".join(map(str, shape))
-    require(len(shape) == 1, f"an encoder is trained on images or windows of signals, not on samples of {told}")
+    OptionError.unless(
+        len(shape) == 1, f"an encoder is trained on images or windows of signals, not on samples of {told}"
+    )
     return 1, 1, shape[0]
 
 

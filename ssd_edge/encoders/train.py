@@ -18,7 +18,7 @@ from ssd_edge.encoders.augment import mirrored, moved, turn
 from ssd_edge.encoders.small import Classifier, SmallEncoder, as_images
 from ssd_edge.encoders.to_onnx import encoder_of
 from ssd_edge_runtime.encoder.encoder import Encoder
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 STEPS, FEWEST = 1200, 6
 
@@ -47,10 +47,12 @@ class BackboneOptions:
     def __post_init__(self) -> None:
         for name in ("width", "epochs", "batch_size"):
             value = getattr(self, name)
-            require(value is None or value >= 1, f"{name.replace('_', '-')} must be at least 1, got {value}")
-        require(self.lr > 0.0, f"lr must be positive, got {self.lr}")
-        require(0.0 <= self.shift <= 0.5, f"shift must be between 0 and 0.5, got {self.shift}")
-        require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+            OptionError.unless(
+                value is None or value >= 1, f"{name.replace('_', '-')} must be at least 1, got {value}"
+            )
+        OptionError.unless(self.lr > 0.0, f"lr must be positive, got {self.lr}")
+        OptionError.unless(0.0 <= self.shift <= 0.5, f"shift must be between 0 and 0.5, got {self.shift}")
+        OptionError.unless(self.seed >= 0, f"seed must not be negative, got {self.seed}")
 
     def passes(self, samples: int) -> int:
         """Epochs over so many samples."""

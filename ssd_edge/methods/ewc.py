@@ -12,7 +12,7 @@ from torch.nn import functional
 from ssd_edge.methods.method import Task
 from ssd_edge.methods.persample import mean_over_samples
 from ssd_edge.methods.quadratic import QuadraticPenalty
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class EWCOptions:
     """Logits are multiplied by it before the softmax of the Fisher information: a flat softmax keeps it alive."""
 
     def __post_init__(self) -> None:
-        require(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
-        require(self.beta > 0.0, f"beta must be positive, got {self.beta}")
+        OptionError.unless(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
+        OptionError.unless(self.beta > 0.0, f"beta must be positive, got {self.beta}")
 
 
 class EWC(QuadraticPenalty):

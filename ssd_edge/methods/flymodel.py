@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssd_edge.methods.method import Batch, Method, Task
 from ssd_edge.model import normalize_rows
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class FlyModelOptions:
     """beta, how far a sample moves its class's weights."""
 
     def __post_init__(self) -> None:
-        require(0.0 < self.connections <= 1.0, f"connections must be in (0, 1], got {self.connections}")
-        require(self.rate > 0.0, f"rate must be positive, got {self.rate}")
+        OptionError.unless(0.0 < self.connections <= 1.0, f"connections must be in (0, 1], got {self.connections}")
+        OptionError.unless(self.rate > 0.0, f"rate must be positive, got {self.rate}")
 
 
 class FlyModel(Method):

@@ -10,7 +10,7 @@ from torch import Tensor
 from ssd_edge.methods.method import Batch, Method, Task
 from ssd_edge.methods.ssd import divergence
 from ssd_edge.methods.teacher_answers import TeacherAnswers
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class LwFOptions:
     """T of both softmaxes."""
 
     def __post_init__(self) -> None:
-        require(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
-        require(self.temperature > 0.0, f"temperature must be positive, got {self.temperature}")
+        OptionError.unless(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
+        OptionError.unless(self.temperature > 0.0, f"temperature must be positive, got {self.temperature}")
 
 
 class LwF(Method):

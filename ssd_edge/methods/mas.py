@@ -11,7 +11,7 @@ from torch import Tensor
 from ssd_edge.methods.method import Task
 from ssd_edge.methods.persample import mean_over_samples
 from ssd_edge.methods.quadratic import QuadraticPenalty
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MASOptions:
     """lambda, the weight of the penalty."""
 
     def __post_init__(self) -> None:
-        require(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
+        OptionError.unless(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
 
 
 class MAS(QuadraticPenalty):

@@ -20,7 +20,6 @@ from ssd_edge.methods.si import SI
 from ssd_edge.methods.ssd import SSD
 from ssd_edge.methods.views import Views
 from ssd_edge_runtime.errors import OptionError
-from ssd_edge_runtime.options import require
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.options import ReadoutKind
@@ -70,11 +69,15 @@ def parse_method(text: str) -> MethodSpec:
     """``ssd``, ``ssd+ewc``, ``ewc`` (which is ``finetune+ewc``). Raises OptionError."""
     names = text.split("+")
     for name in names:
-        require(name in METHODS, f"method must be one of {', '.join(METHODS)} (joined by +), got {name!r}")
-    require(len(set(names)) == len(names), f"method {text!r} names one twice")
+        OptionError.unless(
+            name in METHODS, f"method must be one of {', '.join(METHODS)} (joined by +), got {name!r}"
+        )
+    OptionError.unless(len(set(names)) == len(names), f"method {text!r} names one twice")
     chosen = [METHODS[name] for name in names]
     networks = [method for method in chosen if method.is_network]
-    require(len(networks) <= 1, f"method {text!r} joins two networks: {', '.join(m.name for m in networks)}")
+    OptionError.unless(
+        len(networks) <= 1, f"method {text!r} joins two networks: {', '.join(m.name for m in networks)}"
+    )
     rest = [method for method in chosen if not method.is_network]
     return MethodSpec((*(networks or [Finetune]), *rest))
 
@@ -82,12 +85,12 @@ def parse_method(text: str) -> MethodSpec:
 def check_settings(spec: MethodSpec, settings: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise OptionError for options of methods that are not used, unknown ones and bad values."""
     for name, options in settings.items():
-        require(name in spec.names, f"options for {name!r}, but the method is {'+'.join(spec.names)}")
+        OptionError.unless(name in spec.names, f"options for {name!r}, but the method is {'+'.join(spec.names)}")
         method = next(method for method in spec.methods if method.name == name)
         known = [item.name for item in dataclasses.fields(method.Options)]
         for option in options:
             listing = f"there are {', '.join(known)}" if known else "it has none"
-            require(option in known, f"{name} has no option {option!r}; {listing}")
+            OptionError.unless(option in known, f"{name} has no option {option!r}; {listing}")
         try:
             method(**options)
         except TypeError as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssd_edge.methods.method import Batch, Task
 from ssd_edge.methods.quadratic import QuadraticPenalty, grown, parameters, with_prefix
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class SIOptions:
     """xi, keeps the importance of weights that hardly moved from exploding."""
 
     def __post_init__(self) -> None:
-        require(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
-        require(self.damping > 0.0, f"damping must be positive, got {self.damping}")
+        OptionError.unless(self.strength >= 0.0, f"strength must not be negative, got {self.strength}")
+        OptionError.unless(self.damping > 0.0, f"damping must be positive, got {self.damping}")
 
 
 class SI(QuadraticPenalty):

@@ -19,7 +19,8 @@ from torch.nn import functional
 from ssd_edge.encoders.augment import turn
 from ssd_edge.methods.method import Method
 from ssd_edge.model import TopKNetwork, normalize_rows
-from ssd_edge_runtime.options import ReadoutKind, require
+from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.options import ReadoutKind
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ class ViewsOptions:
     """Samples per step."""
 
     def __post_init__(self) -> None:
-        require(0.0 < self.field <= 1.0, f"field must be in (0, 1], got {self.field}")
+        OptionError.unless(0.0 < self.field <= 1.0, f"field must be in (0, 1], got {self.field}")
         for name in ("epochs", "shift"):
-            require(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
+            OptionError.unless(getattr(self, name) >= 0, f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("lr", "scale", "batch_size"):
-            require(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
+            OptionError.unless(getattr(self, name) > 0, f"{name} must be positive, got {getattr(self, name)}")
 
 
 class Views(Method):
@@ -73,8 +74,10 @@ class Views(Method):
 
     def prepare(self, network: TopKNetwork, x: Tensor, y: Tensor, seed: int) -> Iterator[None]:
         """Learn W from the base tasks' images x, float32 (N, channels, height, width), and labels y (N,)."""
-        require(len(network.layers) == 1, f"views has one hidden layer, got {len(network.layers)}")
-        require(x.ndim == 4, f"views needs images (channels, height, width), got shape {tuple(x.shape[1:])}")
+        OptionError.unless(len(network.layers) == 1, f"views has one hidden layer, got {len(network.layers)}")
+        OptionError.unless(
+            x.ndim == 4, f"views needs images (channels, height, width), got shape {tuple(x.shape[1:])}"
+        )
         layer = network.topk_layers[0]
         generator = torch.Generator().manual_seed(seed)
         mask = local_fields(len(layer.weight), x.shape[1:], self.options.field, generator)

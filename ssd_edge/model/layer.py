@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ssd_edge.model.linear import relu_linear
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 
 class TopKLayer(nn.Module):
@@ -33,7 +33,7 @@ class TopKLayer(nn.Module):
     def __init__(self, weight: Tensor, k: int, *, classes: int = 0, mask: Tensor | None = None) -> None:
         super().__init__()
         hidden = weight.shape[0]
-        require(1 <= k < hidden, f"k must be between 1 and hidden - 1 ({hidden - 1}), got {k}")
+        OptionError.unless(1 <= k < hidden, f"k must be between 1 and hidden - 1 ({hidden - 1}), got {k}")
         self.k = k
         self.switch: float | None = None
         """s; None where inhibition is complete from the start."""

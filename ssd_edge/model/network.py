@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ssd_edge.model.initialize import initial_weight
 from ssd_edge.model.layer import TopKLayer
+from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.network.first_rows import initial_rows
-from ssd_edge_runtime.options import FrequencyScope, LearningOptions, require
+from ssd_edge_runtime.options import FrequencyScope, LearningOptions
 
 EPSILON = 1e-12
 
@@ -43,7 +44,9 @@ class TopKNetwork(nn.Module):
         masks: Sequence[Tensor | None] | None = None,
     ) -> None:
         super().__init__()
-        require(len(weights) == len(k), f"one k per hidden layer: {len(weights)} layers, {len(k)} values of k")
+        OptionError.unless(
+            len(weights) == len(k), f"one k per hidden layer: {len(weights)} layers, {len(k)} values of k"
+        )
         masks = masks or [None] * len(weights)
         self.layers = nn.ModuleList(
             TopKLayer(w, n, mask=mask) for w, n, mask in zip(weights, k, masks, strict=True)

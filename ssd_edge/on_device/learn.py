@@ -18,7 +18,8 @@ from ssd_edge.on_device.transaction import Change, saved_as
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.arrays import Int64
 from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished
-from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions, Priors, require
+from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions, Priors
 
 BATCHES_PER_CALL = 16
 RARE = 50
@@ -50,7 +51,7 @@ class LearnPlan:
     """Whether the result may yet be thrown away."""
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
+        OptionError.unless(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
 
     def deciding(self, data: str) -> dict[str, Any]:
         """What decides the result; ``data`` is a digest."""
@@ -138,9 +139,11 @@ def options_for(model: EdgeModel, plan: LearnPlan) -> LearningOptions | None:
     """The model's learning options with those of the plan in their place."""
     own = model.learning
     if model.state.readout.kind == "analytic":
-        require(plan.epochs == 1, f"epochs must be 1 with the analytic readout, got {plan.epochs}")
-        require(plan.lr is None, "lr is an option of the gradient readout; this model's is analytic")
-        require(plan.distill is None, "distill is an option of the gradient readout; this model's is analytic")
+        OptionError.unless(plan.epochs == 1, f"epochs must be 1 with the analytic readout, got {plan.epochs}")
+        OptionError.unless(plan.lr is None, "lr is an option of the gradient readout; this model's is analytic")
+        OptionError.unless(
+            plan.distill is None, "distill is an option of the gradient readout; this model's is analytic"
+        )
     if own is None:
         return None
     changes: dict[str, Any] = {} if plan.lr is None else {"learning_rate": plan.lr}
@@ -155,7 +158,9 @@ def analytic_options(model: EdgeModel, plan: LearnPlan) -> AnalyticOptions | Non
     changes = {"priors": plan.priors, "min_samples": plan.min_samples}
     given = {name: value for name, value in changes.items() if value is not None}
     for name in given:
-        require(own is not None, f"{name.replace('_', '-')} is an option of the analytic readout; this one is not")
+        OptionError.unless(
+            own is not None, f"{name.replace('_', '-')} is an option of the analytic readout; this one is not"
+        )
     return dataclasses.replace(own, **given) if own is not None else None  # type: ignore[arg-type]
 
 

@@ -15,7 +15,6 @@ from ssd_edge.cli.output import say
 from ssd_edge.data import Dataset
 from ssd_edge_runtime.checkpoints import Unfinished, find
 from ssd_edge_runtime.errors import OptionError
-from ssd_edge_runtime.options import require
 from ssd_edge_runtime.storage.journal import journal_path
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Resuming:
         return self.every is not None or self.seconds is not None
 
     def __post_init__(self) -> None:
-        require(not (self.resume and self.discard), "resume and discard exclude each other")
+        OptionError.unless(not (self.resume and self.discard), "resume and discard exclude each other")
 
 
 def look(change: Change, plan: dict[str, Any], how: Resuming, *, endless: bool = False) -> Unfinished | None:
@@ -59,12 +58,14 @@ def look(change: Change, plan: dict[str, Any], how: Resuming, *, endless: bool =
         return None
     if found is None or (not found.finished(change.target) and found.void(model.digest)):
         why = f"{path} is void: the file that it began from has changed since" if found else f"there is no {path}"
-        require(endless or not how.resume, f"nothing to resume: {why}")
+        OptionError.unless(endless or not how.resume, f"nothing to resume: {why}")
         if found:
             say(f"note: {why}")
         return None
     if how.resume:
-        require(found.plan == plan, f"{path} was begun {difference(found.plan, plan)}: resume with the same")
+        OptionError.unless(
+            found.plan == plan, f"{path} was begun {difference(found.plan, plan)}: resume with the same"
+        )
         return found
     if found.finished(change.target):
         if found.plan == plan:

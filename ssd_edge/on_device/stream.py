@@ -18,8 +18,8 @@ from ssd_edge.on_device.stream_checkpoints import StreamStore
 from ssd_edge.on_device.stream_input import Samples, read_samples
 from ssd_edge.on_device.transaction import Change
 from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.errors import DataError, EdgeModelError
-from ssd_edge_runtime.options import LearningOptions, require
+from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
+from ssd_edge_runtime.options import LearningOptions
 
 Judge = Callable[[NDArray[np.float32]], list[dict[str, Any]]]
 
@@ -45,8 +45,10 @@ def learn_stream(change: Change, plan: LearnPlan, how: Resuming, stdin_format: S
     An answer to what was learned says how many samples are on storage by then, and which ``generation`` the file
     is; the last line is the report. Samples cannot be read again, so ``--resume`` goes on with other ones.
     """
-    require(not plan.guarded, "guard needs data that can be taken back: it cannot be used with standard input")
-    require(plan.epochs == 1, f"epochs must be 1 with standard input, got {plan.epochs}")
+    OptionError.unless(
+        not plan.guarded, "guard needs data that can be taken back: it cannot be used with standard input"
+    )
+    OptionError.unless(plan.epochs == 1, f"epochs must be 1 with standard input, got {plan.epochs}")
     model = change.model
     known, options = model.classes_, options_for(model, plan)
     solve_by(model, analytic_options(model, plan))

@@ -24,7 +24,6 @@ from ssd_edge.training.parallel import ALONE, Parallel, join_processes
 from ssd_edge.training.run import CHECKPOINT, CONFIG, IN_MEMORY, MODEL, Run, load_data, task_classes
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_runtime.errors import DataError, OptionError
-from ssd_edge_runtime.options import require
 
 CHECKPOINT_SECONDS = 30.0
 Report = Callable[[int, int], None]
@@ -61,7 +60,9 @@ def train(
     memory = _in_memory(data, test)
     source = IN_MEMORY if memory is not None else str(data)
     config = TrainConfig.from_mapping({"data": source, **options}, "train")
-    require(embeddings is None or config.backbone is not None, "embeddings go with a backbone: give its name, too")
+    OptionError.unless(
+        embeddings is None or config.backbone is not None, "embeddings go with a backbone: give its name, too"
+    )
     with join_processes(pick_device(config.device).type == "cuda") as parallel:
         folder = Path(out) if out is not None and parallel.is_main else None
         if folder is not None:

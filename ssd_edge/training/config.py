@@ -17,7 +17,6 @@ from ssd_edge_runtime.options import (
     LearningOptions,
     ReadoutKind,
     Solver,
-    require,
     require_choice,
 )
 
@@ -89,17 +88,23 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("tasks", "until_task", "base_tasks", "epochs", "batch_size", "backbone_size"):
             value = getattr(self, name)
-            require(value is None or value >= 1, f"{_flag(name)} must be at least 1, got {value}")
+            OptionError.unless(value is None or value >= 1, f"{_flag(name)} must be at least 1, got {value}")
         last = self.until_task or self.tasks
-        require(last <= self.tasks, f"until-task must be at most {self.tasks}, got {last}")
-        require((self.base_tasks or 1) <= last, f"base-tasks must be at most {last}, got {self.base_tasks}")
-        require(0.0 <= self.hold_out < 1.0, f"hold-out must be at least 0 and below 1, got {self.hold_out}")
-        require(self.switch >= 0.0, f"switch must not be negative, got {self.switch}")
-        require(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        OptionError.unless(last <= self.tasks, f"until-task must be at most {self.tasks}, got {last}")
+        OptionError.unless(
+            (self.base_tasks or 1) <= last, f"base-tasks must be at most {last}, got {self.base_tasks}"
+        )
+        OptionError.unless(
+            0.0 <= self.hold_out < 1.0, f"hold-out must be at least 0 and below 1, got {self.hold_out}"
+        )
+        OptionError.unless(self.switch >= 0.0, f"switch must not be negative, got {self.switch}")
+        OptionError.unless(self.seed >= 0, f"seed must not be negative, got {self.seed}")
         require_choice("device", self.device, get_args(DeviceChoice))
         if self.readout is not None:
             require_choice("readout", self.readout, get_args(ReadoutKind))
-        require(len(self.hidden) > 0 and min(self.hidden) >= 2, f"hidden must be at least 2, got {self.hidden}")
+        OptionError.unless(
+            len(self.hidden) > 0 and min(self.hidden) >= 2, f"hidden must be at least 2, got {self.hidden}"
+        )
         self._check_k()
         check_settings(self.spec, self.settings)
         self._check_backbone()
@@ -109,16 +114,20 @@ class TrainConfig:
         if self.k is None:
             return
         lengths = (1, len(self.hidden))
-        require(len(self.k) in lengths, f"one k, or one per hidden layer ({lengths[1]}), got {len(self.k)}")
+        OptionError.unless(
+            len(self.k) in lengths, f"one k, or one per hidden layer ({lengths[1]}), got {len(self.k)}"
+        )
         for n, k in zip(self.hidden, self._spread(self.k), strict=True):
-            require(1 <= k < n, f"k must be between 1 and hidden - 1 ({n - 1}), got {k}")
+            OptionError.unless(1 <= k < n, f"k must be between 1 and hidden - 1 ({n - 1}), got {k}")
 
     def _check_backbone(self) -> None:
         for name in ("backbone_weights", "backbone_size"):
             value = getattr(self, name)
-            require(value is None or self.backbone is not None, f"{_flag(name)} goes with a backbone: give one")
+            OptionError.unless(
+                value is None or self.backbone is not None, f"{_flag(name)} goes with a backbone: give one"
+            )
         images = [method.name for method in self.spec.methods if method.needs_images]
-        require(
+        OptionError.unless(
             not images or self.backbone is None,
             f"method {', '.join(images)} looks at images, and a backbone makes embeddings of them: choose one",
         )
@@ -204,7 +213,7 @@ class TrainConfig:
         options = {name: _frozen(value) for name, value in values.items() if name not in settings}
         known = [item.name for item in dataclasses.fields(cls) if item.name != "settings"]
         for name in options:
-            require(name in known, f"{source}: no option {name!r}; there are {', '.join(known)}")
+            OptionError.unless(name in known, f"{source}: no option {name!r}; there are {', '.join(known)}")
         if "data" not in options:
             raise OptionError(f"{source}: data is missing")
         for name in ("hidden", "k"):

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 
 from ssd_edge_bench.engines import ENGINES
-from ssd_edge_runtime.options import require, require_choice
+from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.options import require_choice
 
 OPERATIONS = ("start", "predict", "embed", "learn", "solve", "save")
 BATCHED = ("predict", "embed", "learn")
@@ -40,14 +41,20 @@ class BenchOptions:
             require_choice("engines", engine, ENGINES)
         for operation in self.operations:
             require_choice("operations", operation, OPERATIONS)
-        require(len(self.engines) > 0, "engines must name at least one engine")
-        require(len(set(self.engines)) == len(self.engines), f"engines names one twice: {', '.join(self.engines)}")
-        require(len(self.operations) > 0, "operations must name at least one operation")
-        require(len(self.batches) > 0, "batches must name at least one batch size")
+        OptionError.unless(len(self.engines) > 0, "engines must name at least one engine")
+        OptionError.unless(
+            len(set(self.engines)) == len(self.engines), f"engines names one twice: {', '.join(self.engines)}"
+        )
+        OptionError.unless(len(self.operations) > 0, "operations must name at least one operation")
+        OptionError.unless(len(self.batches) > 0, "batches must name at least one batch size")
         for batch in self.batches:
-            require(1 <= batch <= 4096, f"batches must be between 1 and 4096, got {batch}")
+            OptionError.unless(1 <= batch <= 4096, f"batches must be between 1 and 4096, got {batch}")
         cores = os.cpu_count() or 1
-        require(1 <= self.threads <= cores, f"threads must be between 1 and {cores} here, got {self.threads}")
-        require(1 <= self.processes <= 100, f"processes must be between 1 and 100, got {self.processes}")
-        require(0 < self.seconds <= 600, f"seconds must be above 0 and at most 600, got {self.seconds}")
-        require(self.max_runs >= 10, f"max-runs must be at least 10, got {self.max_runs}")
+        OptionError.unless(
+            1 <= self.threads <= cores, f"threads must be between 1 and {cores} here, got {self.threads}"
+        )
+        OptionError.unless(
+            1 <= self.processes <= 100, f"processes must be between 1 and 100, got {self.processes}"
+        )
+        OptionError.unless(0 < self.seconds <= 600, f"seconds must be above 0 and at most 600, got {self.seconds}")
+        OptionError.unless(self.max_runs >= 10, f"max-runs must be at least 10, got {self.max_runs}")

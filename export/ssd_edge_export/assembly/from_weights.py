@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssd_edge.model import TopKNetwork
-from ssd_edge_runtime.errors import DataError
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import DataError, OptionError
 
 Matrix = NDArray[Any] | torch.Tensor | Sequence[Sequence[float]]
 SPARSE_FROM = 0.5
@@ -31,7 +30,7 @@ def network_from_weights(
 
     Raises DataError for arrays that do not fit each other or hold NaN or infinity, OptionError for k.
     """
-    require(len(hidden) > 0, "hidden must hold at least one matrix")
+    OptionError.unless(len(hidden) > 0, "hidden must hold at least one matrix")
     weights = [as_array(matrix, f"hidden[{i}]", 2) for i, matrix in enumerate(hidden)]
     shape = (weights[0].shape[1],) if input_shape is None else tuple(int(n) for n in input_shape)
     width = int(np.prod(shape, dtype=np.int64))
@@ -57,15 +56,19 @@ def network_from_weights(
 
 def counts_of(k: int | Sequence[int] | None, layers: int) -> list[int]:
     """k per layer; a single one serves all layers."""
-    require(k is not None, "k is missing: how many neurons of each hidden layer may be active")
+    OptionError.unless(k is not None, "k is missing: how many neurons of each hidden layer may be active")
     assert k is not None
     counts = [k] * layers if isinstance(k, int) else [int(n) for n in k]
-    require(len(counts) == layers, f"one k per hidden layer: {layers} layers, {len(counts)} values of k")
+    OptionError.unless(
+        len(counts) == layers, f"one k per hidden layer: {layers} layers, {len(counts)} values of k"
+    )
     return counts
 
 
 def _add_readout(network: TopKNetwork, readout: Matrix | None, classes: Sequence[str] | None) -> None:
-    require(classes is not None and len(classes) > 0, "classes is missing: the class names in the order of logits")
+    OptionError.unless(
+        classes is not None and len(classes) > 0, "classes is missing: the class names in the order of logits"
+    )
     assert classes is not None
     names = [str(name) for name in classes]
     if len(set(names)) != len(names):

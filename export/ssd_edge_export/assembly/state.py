@@ -18,10 +18,11 @@ from ssd_edge_export.pruning.activity import batches
 from ssd_edge_export.samples import Samples, every_tenth
 from ssd_edge_runtime.analytic import solver as analytic
 from ssd_edge_runtime.arrays import Float32, Int64
+from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.gradient.teacher import select
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
-from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ValuesType, require
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ValuesType
 from ssd_edge_runtime.solution import rounded
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher
@@ -53,8 +54,10 @@ def build_state(
 
     Raises OptionError, DataError, EdgeModelError.
     """
-    require(samples is not None or plan.analytic is None, "the analytic readout needs samples to gather")
-    require(len(network.classes) > 0, "the network has no classes")
+    OptionError.unless(
+        samples is not None or plan.analytic is None, "the analytic readout needs samples to gather"
+    )
+    OptionError.unless(len(network.classes) > 0, "the network has no classes")
     matrices = [
         round_matrix(matrix, plan.values, f"hidden{number}.values")
         for number, matrix in enumerate(layer_matrices(network), 1)

@@ -18,7 +18,7 @@ from ssd_edge.training.trainer import Trainer
 from ssd_edge_export.options import Budget, PruneOptions
 from ssd_edge_export.pruning.masks import Pruned, prune_network
 from ssd_edge_export.samples import run_samples
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 ROUNDS = 4
 REWIND = 0.02
@@ -35,7 +35,7 @@ def lottery_ticket(
     every round. The first round takes the trained ``run`` for its training.
     ``tick`` is called with 1 after every training. Raises OptionError for a run that does not learn W.
     """
-    require(
+    OptionError.unless(
         parse_method(run.config.method).network.learns_features and _trainer(run).total_steps > 0,
         f"criterion lottery-ticket trains W again and again, but method {run.config.method} does not learn it",
     )

@@ -16,7 +16,7 @@ from ssd_edge_export.options import Budget, Criterion, PruneOptions
 from ssd_edge_export.pruning import budget, importance
 from ssd_edge_export.pruning.activity import LayerActivity, batches, observe
 from ssd_edge_runtime.arrays import Float32, Float64, Int64
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import OptionError
 
 LEAST = 0.1
 """Under the firing budget every row keeps at least this part of an even share."""
@@ -101,7 +101,7 @@ def check_density(network: TopKNetwork, density: float) -> None:
     for number, layer in enumerate(network.topk_layers, 1):
         if layer.mask is not None:
             now = float(layer.mask.float().mean())
-            require(
+            OptionError.unless(
                 density <= now + 1e-9,
                 f"density {density:g} is above what pruning has left of hidden{number} ({now:.4g})",
             )

@@ -24,8 +24,8 @@ from ssd_edge_export.pruning.masks import Pruned, prune_network, resolve, resolv
 from ssd_edge_export.pruning.refit import imitate
 from ssd_edge_export.samples import Samples, run_samples, samples_of, task_names
 from ssd_edge_runtime.arrays import Float32, Int64
-from ssd_edge_runtime.errors import DataError
-from ssd_edge_runtime.options import LearningOptions, require
+from ssd_edge_runtime.errors import DataError, OptionError
+from ssd_edge_runtime.options import LearningOptions
 
 Tick = Callable[[int], None]
 
@@ -134,7 +134,9 @@ def _prune(
     tick: Tick,
     to_come: bool = False,
 ) -> Pruned:
-    require(options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run")
+    OptionError.unless(
+        options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run"
+    )
     criterion, reason = resolve(options.criterion, learned=learned)
     budget, why = resolve_budget(options.budget, learned=learned, analytic=analytic, to_come=to_come)
     refit = options.refit and not analytic and options.density < 1.0

@@ -24,8 +24,7 @@ from ssd_edge_export.pruning.lottery import lottery_ticket
 from ssd_edge_export.pruning.masks import prune_network, resolve_budget
 from ssd_edge_export.pruning.refit import imitate
 from ssd_edge_export.samples import Samples, run_samples, samples_of
-from ssd_edge_runtime.errors import MissingExtraError
-from ssd_edge_runtime.options import require
+from ssd_edge_runtime.errors import MissingExtraError, OptionError
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 CRITERIA: tuple[Criterion, ...] = ("activity", "magnitude", "sampled", "random")
@@ -61,10 +60,10 @@ def sweep(
     """
     base = options or PruneOptions()
     found = [runs] if isinstance(runs, Run) else list(runs)
-    require(
+    OptionError.unless(
         min(map(len, (found, densities, criteria, seeds))) > 0, "a sweep needs runs, densities, criteria, seeds"
     )
-    require(
+    OptionError.unless(
         len({(run.config.data, run.config.method, run.config.readout) for run in found}) == 1,
         "the runs of one sweep must be of the same data, method and readout",
     )
@@ -142,7 +141,7 @@ def name_of(run: Run) -> str:
 
 
 def _judged(run: Run, held: Samples | None, measure_on: MeasureOn) -> Samples:
-    require(
+    OptionError.unless(
         measure_on != "hold-out" or held is not None,
         f"measure-on hold-out: {name_of(run)} was trained without --hold-out; measure on test",
     )

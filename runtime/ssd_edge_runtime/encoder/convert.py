@@ -15,7 +15,6 @@ from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder.encoder import INPUT, OUTPUT, PREFIX, Encoder, EncoderSession
 from ssd_edge_runtime.encoder.parts import ELEMENT_TYPES
 from ssd_edge_runtime.errors import EdgeModelError, first_line
-from ssd_edge_runtime.model_file.checks import require
 from ssd_edge_runtime.model_file.graph import OPSET
 from ssd_edge_runtime.onnx.session import open_session
 
@@ -57,20 +56,22 @@ def read_model(source: bytes | str | PathLike[str]) -> Proto:
     except Exception as error:  # protobuf's DecodeError and onnx's own have no common base
         raise EdgeModelError(f"not an ONNX model: {first_line(error)}") from None
     graph = model.graph
-    require(bool(graph.node), "not an ONNX model with a graph")
-    require(not graph.sparse_initializer, "it has sparse initializers: store them dense")
+    EdgeModelError.unless(bool(graph.node), "not an ONNX model with a graph")
+    EdgeModelError.unless(not graph.sparse_initializer, "it has sparse initializers: store them dense")
     external = any(tensor.data_location == TensorProto.EXTERNAL for tensor in graph.initializer)
-    require(not external, "some of its weights are in another file: give the path, not the bytes")
+    EdgeModelError.unless(not external, "some of its weights are in another file: give the path, not the bytes")
     for node in graph.node:
         known = node.domain in DEFAULT_DOMAINS
-        require(known, f"operator {node.op_type} of domain {node.domain!r}: only ONNX's own operators will do")
+        EdgeModelError.unless(
+            known, f"operator {node.op_type} of domain {node.domain!r}: only ONNX's own operators will do"
+        )
     return model
 
 
 def opset_of(model: Proto) -> int:
     """Version of ONNX's own operator set."""
     versions = [each.version for each in model.opset_import if each.domain in DEFAULT_DOMAINS]
-    require(len(versions) == 1, "it does not say which version of ONNX's operators it uses")
+    EdgeModelError.unless(len(versions) == 1, "it does not say which version of ONNX's operators it uses")
     return int(versions[0])
 
 
@@ -121,11 +122,11 @@ def known_at_opset(node: Proto) -> bool:
 def check_interface(model: Proto) -> tuple[int, ...]:
     """Shape of one sample of a model with one float32 input and one float32 output."""
     inputs, outputs = network_inputs(model), model.graph.output
-    require(len(inputs) == 1, f"it has {len(inputs)} inputs ({_names(inputs)}): an encoder has one")
-    require(len(outputs) == 1, f"it has {len(outputs)} outputs ({_names(outputs)}): keep one")
+    EdgeModelError.unless(len(inputs) == 1, f"it has {len(inputs)} inputs ({_names(inputs)}): an encoder has one")
+    EdgeModelError.unless(len(outputs) == 1, f"it has {len(outputs)} outputs ({_names(outputs)}): keep one")
     require_float(outputs[0])
     made = any(outputs[0].name in node.output for node in model.graph.node)
-    require(made, f"no node makes its output {outputs[0].name}")
+    EdgeModelError.unless(made, f"no node makes its output {outputs[0].name}")
     return sample_shape(inputs[0])
 
 
@@ -163,9 +164,11 @@ def sample_shape(value: Proto) -> tuple[int, ...]:
     require_float(value)
     dims = list(value.type.tensor_type.shape.dim)
     told = ", ".join(str(dim.dim_value) if dim.dim_value else dim.dim_param or "?" for dim in dims)
-    require(len(dims) >= 2, f"its input {value.name} is [{told}]: it must be [batch, ...]")
+    EdgeModelError.unless(len(dims) >= 2, f"its input {value.name} is [{told}]: it must be [batch, ...]")
     fixed = all(dim.dim_value >= 1 for dim in dims[1:])
-    require(fixed, f"its input {value.name} is [{told}]: all but the batch dimension must be fixed numbers")
+    EdgeModelError.unless(
+        fixed, f"its input {value.name} is [{told}]: all but the batch dimension must be fixed numbers"
+    )
     return tuple(int(dim.dim_value) for dim in dims[1:])
 
 
@@ -173,7 +176,9 @@ def require_float(value: Proto) -> None:
     """Refuse an input or output that is not a float32 tensor."""
     kind = value.type.tensor_type.elem_type if value.type.HasField("tensor_type") else 0
     found = TensorProto.DataType.Name(kind).lower()
-    require(kind == TensorProto.FLOAT, f"{value.name} is {found}: input and output of an encoder are float32")
+    EdgeModelError.unless(
+        kind == TensorProto.FLOAT, f"{value.name} is {found}: input and output of an encoder are float32"
+    )
 
 
 def needed_nodes(nodes: Any, output: str) -> list[Proto]:
@@ -203,7 +208,7 @@ def new_names(nodes: list[Proto], names: dict[str, str]) -> dict[str, str]:
 def plain_tensor(tensor: Proto, name: str) -> Proto:
     """A ``TensorProto`` with nothing but dims, type, name and raw little-endian elements."""
     kind = TensorProto.DataType.Name(tensor.data_type).lower()
-    require(
+    EdgeModelError.unless(
         tensor.data_type in ELEMENT_TYPES, f"{tensor.name!r} has elements of type {kind}, which is not supported"
     )
     array = numpy_helper.to_array(tensor)
@@ -242,7 +247,7 @@ def run_original(model: Proto, shape: tuple[int, ...]) -> tuple[Float32, Float32
     except Exception as error:  # whatever ONNX Runtime or protobuf raise about a foreign graph
         raise EdgeModelError(f"ONNX Runtime does not run it: {first_line(error)}") from None
     good = outputs.ndim >= 2 and len(outputs) == batch and outputs.size > 0
-    require(good, f"{batch} samples give {list(outputs.shape)}: its output must be [batch, ...]")
+    EdgeModelError.unless(good, f"{batch} samples give {list(outputs.shape)}: its output must be [batch, ...]")
     return samples, outputs
 
 
@@ -253,7 +258,9 @@ def check_trial(encoder: Encoder, samples: Float32, expected: Float32) -> None:
     except Exception as error:  # the checker's own, and what shape inference raises
         raise EdgeModelError(f"onnx refuses it: {first_line(error)}") from None
     session = EncoderSession(encoder)
-    require(bool(np.isfinite(expected).all()), "its output for samples between 0 and 1 holds NaN or infinity")
+    EdgeModelError.unless(
+        bool(np.isfinite(expected).all()), "its output for samples between 0 and 1 holds NaN or infinity"
+    )
     try:
         given = session.embed(samples)
         together = session.embed(np.concatenate([samples, samples[::-1]]))[: len(samples)]
@@ -266,7 +273,9 @@ def check_trial(encoder: Encoder, samples: Float32, expected: Float32) -> None:
         raise EdgeModelError("its output for a sample of zeros holds NaN or infinity") from None
     scale = float(np.abs(expected).max()) or 1.0
     same = np.abs(given - expected).max() <= SAME * scale
-    require(bool(same), f"in operator set {OPSET} it gives other answers: export it with that set")
+    EdgeModelError.unless(bool(same), f"in operator set {OPSET} it gives other answers: export it with that set")
     apart = max(np.abs(together - given).max(), np.abs(alone - given[:1]).max())
     same = apart <= SAME * scale
-    require(bool(same), "a sample's answer depends on the others in its batch: export it for inference")
+    EdgeModelError.unless(
+        bool(same), "a sample's answer depends on the others in its batch: export it for inference"
+    )

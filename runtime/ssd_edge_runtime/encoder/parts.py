@@ -7,7 +7,6 @@ from math import prod
 
 from ssd_edge_runtime.encoder.encoder import INPUT, OUTPUT, PREFIX
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file.checks import require
 from ssd_edge_runtime.onnx.protobuf import fields
 from ssd_edge_runtime.onnx.tensors import utf8
 
@@ -36,7 +35,7 @@ class Parts:
         """Field numbers and values of one message."""
         for number, value, _ in fields(data):
             self._left -= 1
-            require(self._left >= 0, f"the encoder has more than {MAX_PARTS} parts")
+            EdgeModelError.unless(self._left >= 0, f"the encoder has more than {MAX_PARTS} parts")
             yield number, value
 
 
@@ -54,18 +53,18 @@ def check_parts(nodes: Sequence[Buffer], tensors: Sequence[Buffer]) -> None:
     for node in nodes:
         inputs, outputs = check_node(memoryview(node), parts)
         for name in inputs:
-            require(not name or name in made, f"the encoder uses {name[:80]!r} before it is made")
+            EdgeModelError.unless(not name or name in made, f"the encoder uses {name[:80]!r} before it is made")
         for name in filter(None, outputs):
             _make(made, name)
-    require(OUTPUT in made, f"the encoder does not make {OUTPUT}")
+    EdgeModelError.unless(OUTPUT in made, f"the encoder does not make {OUTPUT}")
 
 
 def _make(made: set[str], name: str) -> None:
     short = repr(name[:80])
-    require(
+    EdgeModelError.unless(
         name.startswith(PREFIX) and len(name) <= MAX_NAME, f"an encoder's names begin with {PREFIX}, not {short}"
     )
-    require(name not in made, f"the encoder makes {short} twice")
+    EdgeModelError.unless(name not in made, f"the encoder makes {short} twice")
     made.add(name)
 
 
@@ -83,10 +82,14 @@ def check_tensor(data: memoryview, what: str, parts: Parts) -> str:
             size = len(value)
         else:
             raise EdgeModelError(f"{what} {name[:80]!r} has field {number}, which is not understood")
-    require(len(dims) <= MAX_DIMENSIONS, f"{what} {name[:80]!r} has more than {MAX_DIMENSIONS - 1} dimensions")
-    require(kind in ELEMENT_TYPES, f"{what} {name[:80]!r} has element type {kind}, which is not understood")
+    EdgeModelError.unless(
+        len(dims) <= MAX_DIMENSIONS, f"{what} {name[:80]!r} has more than {MAX_DIMENSIONS - 1} dimensions"
+    )
+    EdgeModelError.unless(
+        kind in ELEMENT_TYPES, f"{what} {name[:80]!r} has element type {kind}, which is not understood"
+    )
     wanted = prod(dims) * ELEMENT_TYPES[kind]
-    require(size == wanted, f"{what} {name[:80]!r} should hold {wanted} bytes, found {size}")
+    EdgeModelError.unless(size == wanted, f"{what} {name[:80]!r} should hold {wanted} bytes, found {size}")
     return name
 
 
@@ -107,7 +110,9 @@ def check_node(data: memoryview, parts: Parts) -> tuple[list[str], list[str]]:
             check_attribute(text, operators, parts)
         else:
             raise EdgeModelError(f"a node of the encoder has field {number}, which is not understood")
-    require(len(operators) == 1 and operators[0].isalnum(), "a node of the encoder must name one operator")
+    EdgeModelError.unless(
+        len(operators) == 1 and operators[0].isalnum(), "a node of the encoder must name one operator"
+    )
     return inputs, outputs
 
 

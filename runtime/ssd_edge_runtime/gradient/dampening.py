@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Float32
+from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.gradient.backward import (
     Pairs,
     backpropagate,
@@ -23,7 +24,6 @@ from ssd_edge_runtime.gradient.backward import (
 from ssd_edge_runtime.gradient.teacher_pass import logit_gradient
 from ssd_edge_runtime.network.counting import Touched
 from ssd_edge_runtime.network.forward import forward, preprocess
-from ssd_edge_runtime.options import require
 from ssd_edge_runtime.serving.snapshot import Snapshot
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.state import ModelState
@@ -41,8 +41,8 @@ class DampeningOptions:
     """The paper's lambda: it is multiplied by ``limit I_retained / I_forgotten``, at most 1."""
 
     def __post_init__(self) -> None:
-        require(self.alpha > 0.0, f"alpha must be positive, got {self.alpha}")
-        require(self.limit >= 0.0, f"limit must not be negative, got {self.limit}")
+        OptionError.unless(self.alpha > 0.0, f"alpha must be positive, got {self.alpha}")
+        OptionError.unless(self.limit >= 0.0, f"limit must not be negative, got {self.limit}")
 
 
 @dataclass(frozen=True)

@@ -22,80 +22,82 @@ MAX_NAME = 1000
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise :class:`EdgeModelError` with ``message`` unless ``condition`` holds."""
-    if not condition:
-        raise EdgeModelError(message)
-
-
 def check_array(name: str, array: NDArray[Any], dtype: str, *shape: int) -> None:
     """Type, shape, finite floats, counts not negative."""
-    require(isinstance(array, np.ndarray), f"{name} must be an array, got {type(array).__name__}")
-    require(
+    EdgeModelError.unless(isinstance(array, np.ndarray), f"{name} must be an array, got {type(array).__name__}")
+    EdgeModelError.unless(
         array.dtype == np.dtype(dtype) and array.shape == shape,
         f"{name} must be {dtype} {list(shape)}, got {array.dtype} {list(array.shape)}",
     )
     if array.dtype.kind == "f":
-        require(bool(np.isfinite(array).all()), f"{name} holds NaN or infinity")
+        EdgeModelError.unless(bool(np.isfinite(array).all()), f"{name} holds NaN or infinity")
     else:
-        require(array.size == 0 or int(array.min()) >= 0, f"{name} holds a negative number")
+        EdgeModelError.unless(array.size == 0 or int(array.min()) >= 0, f"{name} holds a negative number")
 
 
 def check_ascending(name: str, array: NDArray[np.int32], limit: int) -> None:
     """int32 (m,), strictly ascending, in [0, limit)."""
     check_array(name, array, "int32", len(array))
-    require(bool(np.all(array[1:] > array[:-1])), f"{name} must be strictly ascending")
-    require(len(array) == 0 or int(array[-1]) < limit, f"{name} holds {array[-1:]}, not below {limit}")
+    EdgeModelError.unless(bool(np.all(array[1:] > array[:-1])), f"{name} must be strictly ascending")
+    EdgeModelError.unless(
+        len(array) == 0 or int(array[-1]) < limit, f"{name} holds {array[-1:]}, not below {limit}"
+    )
 
 
 def check_matrix(name: str, matrix: CSRMatrix) -> None:
     """A CSR matrix that compiled code may walk: indptr monotone, columns in range and ascending."""
     rows, width = matrix.shape
     entries = matrix.nonzeros
-    require(rows >= 1 and width >= 1, f"{name} must have rows and columns, got {rows} x {width}")
-    require(rows * width <= MAX_ENTRIES, f"{name} is {rows} x {width}, beyond {MAX_ENTRIES} entries")
+    EdgeModelError.unless(rows >= 1 and width >= 1, f"{name} must have rows and columns, got {rows} x {width}")
+    EdgeModelError.unless(rows * width <= MAX_ENTRIES, f"{name} is {rows} x {width}, beyond {MAX_ENTRIES} entries")
     check_array(f"{name}.indptr", matrix.indptr, "int32", rows + 1)
     check_array(f"{name}.columns", matrix.columns, "int32", entries)
     check_array(f"{name}.values", matrix.values, "float32", entries)
     indptr = matrix.indptr
-    require(bool(np.all(indptr[1:] >= indptr[:-1])), f"{name}.indptr must never descend")
-    require(
+    EdgeModelError.unless(bool(np.all(indptr[1:] >= indptr[:-1])), f"{name}.indptr must never descend")
+    EdgeModelError.unless(
         int(indptr[0]) == 0 and int(indptr[-1]) == entries,
         f"{name}.indptr must run from 0 to {entries}, got {int(indptr[0])} to {int(indptr[-1])}",
     )
     if not entries:
         return
     columns = matrix.columns
-    require(int(columns.max()) < width, f"{name}.columns holds {int(columns.max())}, not below {width}")
+    EdgeModelError.unless(
+        int(columns.max()) < width, f"{name}.columns holds {int(columns.max())}, not below {width}"
+    )
     ascending = np.empty(entries + 1, np.bool_)
     ascending[0] = ascending[-1] = True
     np.greater(columns[1:], columns[:-1], out=ascending[1:-1])
     ascending[indptr] = True
-    require(bool(ascending.all()), f"{name}.columns must ascend within each row")
+    EdgeModelError.unless(bool(ascending.all()), f"{name}.columns must ascend within each row")
 
 
 def check_classes(classes: list[str]) -> None:
     """At least one class; names are unique, non-empty strings."""
-    require(isinstance(classes, list) and len(classes) >= 1, "a model needs at least one class")
+    EdgeModelError.unless(isinstance(classes, list) and len(classes) >= 1, "a model needs at least one class")
     for name in classes:
-        require(isinstance(name, str), f"class names are strings, got {name!r}")
-        require(0 < len(name) <= MAX_NAME, f"a class name has 1 to {MAX_NAME} characters, got {len(name)}")
-        require(CONTROL.search(name) is None, f"class name {name[:80]!r} holds a line break or control character")
-    require(len(set(classes)) == len(classes), "class names must be unique")
+        EdgeModelError.unless(isinstance(name, str), f"class names are strings, got {name!r}")
+        EdgeModelError.unless(
+            0 < len(name) <= MAX_NAME, f"a class name has 1 to {MAX_NAME} characters, got {len(name)}"
+        )
+        EdgeModelError.unless(
+            CONTROL.search(name) is None, f"class name {name[:80]!r} holds a line break or control character"
+        )
+    EdgeModelError.unless(len(set(classes)) == len(classes), "class names must be unique")
 
 
 def check_input(state: ModelState) -> None:
     """Input shape, center, epsilon, temperature."""
     shape = state.input_shape
-    require(
+    EdgeModelError.unless(
         1 <= len(shape) <= MAX_DIMENSIONS and all(type(n) is int and n >= 1 for n in shape),
         f"input_shape must be 1 to {MAX_DIMENSIONS} positive integers, got {shape}",
     )
-    require(prod(shape) <= MAX_ENTRIES, f"input_shape {shape} is beyond {MAX_ENTRIES} values")
+    EdgeModelError.unless(prod(shape) <= MAX_ENTRIES, f"input_shape {shape} is beyond {MAX_ENTRIES} values")
     if state.center is not None:
         check_array("center", state.center, "float32", state.input_width)
     for name, value in (("epsilon", state.epsilon), ("temperature", state.temperature)):
-        require(
+        EdgeModelError.unless(
             isfinite(value) and float(np.float32(value)) > 0.0, f"{name} must be positive and finite, got {value}"
         )
 
@@ -103,8 +105,10 @@ def check_input(state: ModelState) -> None:
 def check_encoder(encoder: Encoder, input_shape: tuple[int, ...]) -> None:
     """That it is called something and takes what the model takes; its parts were checked when it was made."""
     good = 0 < len(encoder.name) <= MAX_NAME and CONTROL.search(encoder.name) is None
-    require(good, f"an encoder's name has 1 to {MAX_NAME} plain characters, got {encoder.name[:80]!r}")
-    require(
+    EdgeModelError.unless(
+        good, f"an encoder's name has 1 to {MAX_NAME} plain characters, got {encoder.name[:80]!r}"
+    )
+    EdgeModelError.unless(
         encoder.input_shape == input_shape, f"the encoder takes {encoder.input_shape}, the model {input_shape}"
     )
 
@@ -112,9 +116,11 @@ def check_encoder(encoder: Encoder, input_shape: tuple[int, ...]) -> None:
 def check_layer(layer: Layer, name: str, width: int, classes: int) -> None:
     """One hidden layer on ``width`` inputs."""
     rows = layer.weights.shape[0]
-    require(layer.name == name, f"layer {name} is called {layer.name!r}")
-    require(layer.weights.shape[1] == width, f"{name} takes {layer.weights.shape[1]} inputs, gets {width}")
-    require(1 <= layer.k < rows, f"{name}: k must be between 1 and {rows - 1}, got {layer.k}")
+    EdgeModelError.unless(layer.name == name, f"layer {name} is called {layer.name!r}")
+    EdgeModelError.unless(
+        layer.weights.shape[1] == width, f"{name} takes {layer.weights.shape[1]} inputs, gets {width}"
+    )
+    EdgeModelError.unless(1 <= layer.k < rows, f"{name}: k must be between 1 and {rows - 1}, got {layer.k}")
     check_matrix(name, layer.weights)
     check_array(f"{name}.activation_count", layer.activation_count, "int64", rows)
     check_array(f"{name}.task_count", layer.task_count, "int64", rows)
@@ -124,7 +130,7 @@ def check_layer(layer: Layer, name: str, width: int, classes: int) -> None:
 def check_inhibition(layer: Layer, switch: float | None) -> None:
     """The counts of the GABA switch go with its s, and none is below zero."""
     counts = layer.inhibition_count
-    require(
+    EdgeModelError.unless(
         (counts is None) == (switch is None), f"{layer.name}.inhibition_count goes with the learning option switch"
     )
     if counts is not None:
@@ -140,12 +146,14 @@ def check_statistics(statistics: Statistics, classes: int, n: int) -> None:
 
 def check_teacher(teacher: Teacher, state: ModelState) -> None:
     """The teacher's rows are rows of the model, with as many old values as those rows have entries."""
-    require(
+    EdgeModelError.unless(
         1 <= teacher.classes <= len(state.classes),
         f"the teacher knows {teacher.classes} classes, the model {len(state.classes)}",
     )
     for part in (teacher.selected, teacher.rows, teacher.values):
-        require(len(part) == len(state.layers), f"the teacher needs {len(state.layers)} layers, has {len(part)}")
+        EdgeModelError.unless(
+            len(part) == len(state.layers), f"the teacher needs {len(state.layers)} layers, has {len(part)}"
+        )
     for at, layer in enumerate(state.layers):
         rows = teacher.rows[at]
         check_ascending(f"{layer.name}.teacher.selected", teacher.selected[at], layer.weights.shape[0])
@@ -161,24 +169,24 @@ def check_teacher(teacher: Teacher, state: ModelState) -> None:
 def check_readout(state: ModelState) -> None:
     """V and b, and that options and statistics belong to the kind of readout."""
     readout, classes, n = state.readout, len(state.classes), state.layers[-1].weights.shape[0]
-    require(
+    EdgeModelError.unless(
         readout.kind in ("gradient", "analytic"), f"readout must be gradient or analytic, got {readout.kind!r}"
     )
     check_array("readout.weights", readout.weights, "float32", classes, n)
-    require(
+    EdgeModelError.unless(
         (readout.bias is None) == (readout.kind == "gradient"), "the analytic readout, and no other, has a bias"
     )
     if readout.bias is not None:
         check_array("readout.bias", readout.bias, "float32", classes)
     if state.statistics is not None:
-        require(readout.kind == "analytic", "statistics belong to the analytic readout")
+        EdgeModelError.unless(readout.kind == "analytic", "statistics belong to the analytic readout")
         check_statistics(state.statistics, classes, n)
-    require(
+    EdgeModelError.unless(
         (state.analytic is not None) == (readout.kind == "analytic"),
         "options of the analytic solver belong to the analytic readout, which needs them",
     )
     if state.teacher is not None:
-        require(readout.kind == "gradient", "a teacher belongs to the gradient readout")
+        EdgeModelError.unless(readout.kind == "gradient", "a teacher belongs to the gradient readout")
         check_teacher(state.teacher, state)
 
 
@@ -189,8 +197,10 @@ def check_state(state: ModelState) -> None:
     """
     check_classes(state.classes)
     check_input(state)
-    require(1 <= len(state.layers) <= MAX_LAYERS, f"a model has 1 to {MAX_LAYERS} layers, got {len(state.layers)}")
-    require(
+    EdgeModelError.unless(
+        1 <= len(state.layers) <= MAX_LAYERS, f"a model has 1 to {MAX_LAYERS} layers, got {len(state.layers)}"
+    )
+    EdgeModelError.unless(
         state.values_type in ("float32", "float16", "int8"),
         f"values must be float32, float16 or int8, got {state.values_type!r}",
     )
@@ -205,4 +215,4 @@ def check_state(state: ModelState) -> None:
     check_array("class_samples", state.class_samples, "int64", classes)
     for name in ("samples_seen", "task_samples", "generation"):
         value = getattr(state, name)
-        require(type(value) is int and 0 <= value < 2**63, f"{name} must be a count, got {value!r}")
+        EdgeModelError.unless(type(value) is int and 0 <= value < 2**63, f"{name} must be a count, got {value!r}")

@@ -10,7 +10,6 @@ from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import codecs, container
 from ssd_edge_runtime.model_file import manifest as manifests
-from ssd_edge_runtime.model_file.checks import require
 from ssd_edge_runtime.model_file.codecs import StoredValues
 from ssd_edge_runtime.model_file.container import MANIFEST_KEY, Container
 from ssd_edge_runtime.model_file.encode import GRAPH_NAME, LEARNING_NAME
@@ -58,7 +57,9 @@ def check_memory(manifest: Manifest, file_bytes: int, limit: int | None) -> None
         needed += file_bytes
     if limit is not None:
         most = min(most, limit)
-    require(needed <= most, f"its sizes ask for {needed} bytes of memory, the limit for this file is {most}")
+    EdgeModelError.unless(
+        needed <= most, f"its sizes ask for {needed} bytes of memory, the limit for this file is {most}"
+    )
 
 
 def read_graph(data: memoryview, name: str) -> dict[int, list[memoryview]]:
@@ -68,14 +69,16 @@ def read_graph(data: memoryview, name: str) -> dict[int, list[memoryview]]:
         if number not in parts or isinstance(value, int):
             raise EdgeModelError(f"graph {name} has field {number}, which is not understood")
         parts[number].append(value)
-    require(parts[NAME] == [name.encode()], f"the graph must be called {name}")
+    EdgeModelError.unless(parts[NAME] == [name.encode()], f"the graph must be called {name}")
     return parts
 
 
 def match_tensors(specs: list[TensorSpec], found: list[memoryview], what: str) -> Arrays:
     """Hold each initializer against what it must be; returns read-only views by name."""
     tensors = [read_tensor(tensor) for tensor in found]
-    require(len(specs) == len(tensors), f"{what} should have {len(specs)} initializers, found {len(tensors)}")
+    EdgeModelError.unless(
+        len(specs) == len(tensors), f"{what} should have {len(specs)} initializers, found {len(tensors)}"
+    )
     for spec, tensor in zip(specs, tensors, strict=True):
         tensor.match(spec)
     return {tensor.name: tensor.array() for tensor in tensors}
@@ -93,7 +96,7 @@ def read_encoder(parts: dict[int, list[memoryview]], structure: Structure) -> En
     encoder = Encoder(
         shape.name, structure.input_shape, shape.width, tuple(map(bytes, nodes)), tuple(map(bytes, tensors))
     )
-    require(encoder.shape == shape, "the encoder is not the one whose digest the manifest names")
+    EdgeModelError.unless(encoder.shape == shape, "the encoder is not the one whose digest the manifest names")
     return encoder
 
 
@@ -104,26 +107,30 @@ def read_inference(data: memoryview, manifest: Manifest) -> tuple[Arrays, Encode
     encoder = read_encoder(parts, manifest.structure)
     expected = ((NODE, graph.nodes, "nodes"), (INPUT, graph.inputs, "inputs"), (OUTPUT, graph.outputs, "outputs"))
     for number, wanted, what in expected:
-        require(parts[number] == wanted, f"the graph's {what} are not those that the manifest stands for")
+        EdgeModelError.unless(
+            parts[number] == wanted, f"the graph's {what} are not those that the manifest stands for"
+        )
     return match_tensors(graph.tensors, parts[INITIALIZER], "the graph"), encoder
 
 
 def read_training(found: list[memoryview], manifest: Manifest) -> Arrays | None:
     """Initializers of the learning state; None where the manifest says that there is none."""
     shape = manifest.learning_shape
-    require(
+    EdgeModelError.unless(
         len(found) == (shape is not None), "training_info and the manifest's learning_state must come together"
     )
     if shape is None:
         return None
     graphs = list(fields(found[0]))
-    require(len(graphs) == 1 and graphs[0][0] == 2, "training_info must hold one algorithm and nothing else")
-    require(isinstance(graphs[0][1], memoryview), "training_info must hold a graph")
+    EdgeModelError.unless(
+        len(graphs) == 1 and graphs[0][0] == 2, "training_info must hold one algorithm and nothing else"
+    )
+    EdgeModelError.unless(isinstance(graphs[0][1], memoryview), "training_info must hold a graph")
     data = graphs[0][1]
     assert isinstance(data, memoryview)
     parts = read_graph(data, LEARNING_NAME)
     empty = not (parts[NODE] or parts[INPUT] or parts[OUTPUT])
-    require(empty, "the learning state holds initializers and nothing else")
+    EdgeModelError.unless(empty, "the learning state holds initializers and nothing else")
     return match_tensors(learning_specs(manifest.structure, shape), parts[INITIALIZER], "the learning state")
 
 
@@ -132,7 +139,9 @@ def stored_values(arrays: Arrays, name: str) -> StoredValues:
     scale: Float32 | None = None
     if f"{name}.scale" in arrays:
         scale = arrays[f"{name}.scale"].astype(np.float32).reshape(-1)
-        require(bool(np.isfinite(scale).all() and (scale >= 0).all()), f"{name}.scale must be finite and >= 0")
+        EdgeModelError.unless(
+            bool(np.isfinite(scale).all() and (scale >= 0).all()), f"{name}.scale must be finite and >= 0"
+        )
     return StoredValues(arrays[f"{name}.values"].reshape(-1), scale)
 
 
@@ -140,7 +149,7 @@ def decode_values(stored: StoredValues, rows: codecs.Rows, name: str) -> Float32
     """float32 values, checked to be finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = codecs.decode_values(stored, rows)
-    require(bool(np.isfinite(values).all()), f"{name}.values holds NaN or infinity")
+    EdgeModelError.unless(bool(np.isfinite(values).all()), f"{name}.values holds NaN or infinity")
     return values
 
 
@@ -148,7 +157,7 @@ def decode_csr(arrays: Arrays, layer: LayerShape) -> CSRMatrix:
     """A layer stored with indptr; checked before rows are counted by it."""
     indptr = arrays[f"{layer.name}.indptr"].astype(np.int32)
     good = indptr[0] == 0 and indptr[-1] == layer.entries and bool(np.all(indptr[1:] >= indptr[:-1]))
-    require(good, f"{layer.name}.indptr must run from 0 to {layer.entries} and never descend")
+    EdgeModelError.unless(good, f"{layer.name}.indptr must run from 0 to {layer.entries} and never descend")
     columns = arrays[f"{layer.name}.columns"].astype(np.int32)
     matrix = CSRMatrix(indptr, columns, np.zeros(0, np.float32), (layer.rows, layer.width))
     matrix.values = decode_values(stored_values(arrays, layer.name), matrix.row_of_entry(), layer.name)
@@ -161,7 +170,7 @@ def decode_gaps(arrays: Arrays, layer: LayerShape) -> CSRMatrix:
     flat = codecs.decode_gaps(codes, shape, layer.name)
     stored = stored_values(arrays, layer.name)
     entry = codes != codecs.FILLER
-    require(not stored.values[~entry].any(), f"{layer.name}.values is not zero at a filler")
+    EdgeModelError.unless(not stored.values[~entry].any(), f"{layer.name}.values is not zero at a filler")
     kept = StoredValues(stored.values[entry], stored.scale)
     matrix = codecs.matrix_from_flat(flat, np.zeros(0, np.float32), shape)
     matrix.values = decode_values(kept, matrix.row_of_entry(), layer.name)
@@ -175,7 +184,9 @@ def decode_dense(arrays: Arrays, layer: LayerShape, learning: Arrays | None, par
         support = stored.values != 0
     elif partial:
         support = unpack_support(learning[f"{layer.name}.support"], layer.entries, layer.name)
-        require(not stored.values[~support].any(), f"{layer.name}.values is not zero outside its support")
+        EdgeModelError.unless(
+            not stored.values[~support].any(), f"{layer.name}.values is not zero outside its support"
+        )
     else:
         support = np.ones(layer.entries, np.bool_)
     flat = np.flatnonzero(support).astype(np.int32)

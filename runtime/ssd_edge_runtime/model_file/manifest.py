@@ -8,7 +8,7 @@ from typing import Any
 
 from ssd_edge_runtime.errors import EdgeModelError, OptionError
 from ssd_edge_runtime.model_file import strict_json as jsonsafe
-from ssd_edge_runtime.model_file.checks import MAX_DIMENSIONS, check_classes, require
+from ssd_edge_runtime.model_file.checks import MAX_DIMENSIONS, check_classes
 from ssd_edge_runtime.model_file.codecs import Storage
 from ssd_edge_runtime.model_file.learning_tensors import LearningShape, TeacherShape
 from ssd_edge_runtime.model_file.strict_json import Section
@@ -83,7 +83,7 @@ def _layer(value: Any, number: int) -> LayerShape:
     section = Section(value, f"layers[{number}]")
     rows, width = section.counts("shape", 2, low=1, high=MAX_ENTRIES)
     name = section.text("name", f"hidden{number}")
-    require(rows * width <= MAX_ENTRIES, f"{name} is {rows} x {width}, beyond {MAX_ENTRIES} entries")
+    EdgeModelError.unless(rows * width <= MAX_ENTRIES, f"{name} is {rows} x {width}, beyond {MAX_ENTRIES} entries")
     storage: Storage = section.text("storage", *STORAGES)  # type: ignore[assignment]
     shape = LayerShape(
         name, rows, width, section.count("k", 1, rows - 1), storage, section.count("entries", 0, MAX_ENTRIES)
@@ -93,11 +93,13 @@ def _layer(value: Any, number: int) -> LayerShape:
 
 
 def _layers(values: list[Any], width: int) -> tuple[LayerShape, ...]:
-    require(1 <= len(values) <= MAX_LAYERS, f"a model has 1 to {MAX_LAYERS} layers, got {len(values)}")
+    EdgeModelError.unless(
+        1 <= len(values) <= MAX_LAYERS, f"a model has 1 to {MAX_LAYERS} layers, got {len(values)}"
+    )
     layers = tuple(_layer(value, number) for number, value in enumerate(values, 1))
     for layer in layers:
-        require(layer.width == width, f"{layer.name} takes {layer.width} inputs, gets {width}")
-        require(
+        EdgeModelError.unless(layer.width == width, f"{layer.name} takes {layer.width} inputs, gets {width}")
+        EdgeModelError.unless(
             layer.storage != "dense" or layer.entries == layer.rows * layer.width,
             f"{layer.name} is dense, so entries must be {layer.rows * layer.width}, got {layer.entries}",
         )
@@ -120,7 +122,7 @@ def _encoder(value: Any) -> EncoderShape:
 
 def _structure(section: Section, classes: int) -> Structure:
     shape = tuple(section.counts("input_shape", low=1, high=MAX_ENTRIES))
-    require(
+    EdgeModelError.unless(
         1 <= len(shape) <= MAX_DIMENSIONS, f"input_shape has 1 to {MAX_DIMENSIONS} dimensions, got {len(shape)}"
     )
     encoder = _encoder(section.take("encoder")) if "encoder" in section.values else None
@@ -142,7 +144,7 @@ def _structure(section: Section, classes: int) -> Structure:
     readout.end()
     for name in ("epsilon", "temperature"):
         value = getattr(structure, name)
-        require(1e-37 < value < 1e38, f"{name} must be positive and fit float32, got {value}")
+        EdgeModelError.unless(1e-37 < value < 1e38, f"{name} must be positive and fit float32, got {value}")
     return structure
 
 
@@ -196,9 +198,13 @@ def _learning_shape(value: Any, structure: Structure) -> LearningShape:
     layers = len(structure.layers)
     counts = section.text("counts", "uint16", "uint32", "int64")
     supports = section.items("supports", layers)
-    require(all(type(flag) is bool for flag in supports), "learning_state.supports must be true or false")
+    EdgeModelError.unless(
+        all(type(flag) is bool for flag in supports), "learning_state.supports must be true or false"
+    )
     for layer, flag in zip(structure.layers, supports, strict=True):
-        require(not flag or layer.storage == "dense", f"{layer.name} is not dense, so it needs no support")
+        EdgeModelError.unless(
+            not flag or layer.storage == "dense", f"{layer.name} is not dense, so it needs no support"
+        )
     statistics, teacher = section.flag("statistics"), section.take("teacher")
     shape = _teacher_shape(teacher, layers, structure.classes) if teacher is not None else None
     inhibition = "inhibition" in section.values and section.flag("inhibition")
@@ -217,9 +223,11 @@ def decode(data: bytes) -> Manifest:
     structure = _structure(section, len(classes))
     learning_shape, learning = section.take("learning_state"), section.take("learning")
     analytic, parent = section.take("analytic"), section.take("parent")
-    require(parent is None or (isinstance(parent, str) and len(parent) == 64), "parent must be a digest or null")
+    EdgeModelError.unless(
+        parent is None or (isinstance(parent, str) and len(parent) == 64), "parent must be a digest or null"
+    )
     provenance = section.take("provenance")
-    require(isinstance(provenance, dict), "provenance must be an object")
+    EdgeModelError.unless(isinstance(provenance, dict), "provenance must be an object")
     manifest = Manifest(
         classes=classes,
         structure=structure,
