@@ -1,6 +1,6 @@
 """The project's reference models, measured with every engine: JSON and page per model, and one table of ratios.
 
-Run it on a quiet machine: ``python -m ssd_edge_bench.reference docs/results``.
+Run it on a quiet machine: ``python -m ssd_edge_bench.reference docs/lab/results``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from ssd_edge_runtime.errors import MissingExtraError
 
 @click.command()
 @click.argument("data", required=False)
-@click.option("--methods", help="Joined by commas: ssd,ssd+ewc,ssd+analytic. See docs/methods.md.")
+@click.option("--methods", help="Joined by commas: ssd,ssd+ewc,ssd+analytic. See docs/reference/methods.md.")
 @click.option("--seeds", type=int, help="Runs per method [3].")
 @click.option("--widths", callback=whole_numbers, help="Every method at each of these numbers of neurons.")
 @click.option("--jobs", type=int, help="Processes side by side [one per core; one on a GPU].")
@@ -37,7 +37,7 @@ def command(
     """Train several methods with several seeds and print one table: mean and standard deviation.
 
     The closed-form row (random+analytic) and the joint row stand beside them always. Rows that differ in options
-    come from a TOML file with [[row]] tables, such as docs/ablations/ssd.toml.
+    come from a TOML file with [[row]] tables, such as docs/lab/ablations/ssd.toml.
 
     \b
     Example:

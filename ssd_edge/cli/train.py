@@ -91,7 +91,7 @@ def training_options(function: Any) -> Any:
         click.option("--solver", type=choice(["lda", "ridge"]), help="Of the analytic readout [lda]."),
         click.option("--rho", type=float, help="Regularizer of the analytic readout [0.001]."),
         click.option("--set", "settings", multiple=True, callback=method_settings, metavar="METHOD.OPTION=VALUE",
-                     help="An option of a method: ssd.temperature=1. See docs/methods.md."),
+                     help="An option of a method: ssd.temperature=1. See docs/reference/methods.md."),
         click.option("--device", type=choice(["auto", "cpu", "cuda"]), help="Where to train [auto]."),
         click.option("--data-root", type=click.Path(), help="Where local copies of data are looked for first."),
         click.option("--config", type=click.Path(path_type=Path), help="Options from a TOML file; the line wins."),

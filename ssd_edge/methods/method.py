@@ -63,7 +63,7 @@ class Task:
 class Method:
     """Base of all methods: every hook does nothing.
 
-    A new method is one file with a subclass, entered in ``registry.py``; ``docs/methods.md`` shows how.
+    A new method is one file with a subclass, entered in ``registry.py``; ``docs/reference/methods.md`` shows how.
     """
 
     name: ClassVar[str]

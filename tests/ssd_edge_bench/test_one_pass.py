@@ -1,4 +1,4 @@
-"""The scripts behind the figures of docs/learn-on-device.md, on small models."""
+"""The scripts behind the figures of docs/lab/device-learning.md, on small models."""
 
 from __future__ import annotations
 

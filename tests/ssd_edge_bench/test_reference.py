@@ -43,9 +43,9 @@ def test_cases_are_the_models_of_the_table() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=file_name)
 def test_the_published_table_is_what_the_published_values_give(case: Case) -> None:
-    document = json.loads((DOCS / "results" / f"bench-{file_name(case)}.json").read_text())
+    document = json.loads((DOCS / "lab" / "results" / f"bench-{file_name(case)}.json").read_text())
     assert [line["engine"] for line in document["engines"]] == list(ENGINES)
-    text = (DOCS / "bench.md").read_text()
+    text = (DOCS / "how-to" / "measure.md").read_text()
     rows = ratio_rows(case, document)
     assert len(rows) == 4
     for row in rows:
@@ -55,7 +55,7 @@ def test_the_published_table_is_what_the_published_values_give(case: Case) -> No
 def test_the_readme_gives_the_published_ratios() -> None:
     text = (DOCS.parent / "README.md").read_text()
     small, middle = (
-        json.loads((DOCS / "results" / f"bench-{file_name(case)}.json").read_text()) for case in CASES[:2]
+        json.loads((DOCS / "lab" / "results" / f"bench-{file_name(case)}.json").read_text()) for case in CASES[:2]
     )
 
     def faster(document: dict[str, Any], operation: str) -> float:

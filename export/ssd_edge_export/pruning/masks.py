@@ -32,7 +32,7 @@ class Pruned:
 
 
 def resolve(criterion: Criterion, *, learned: bool) -> tuple[Criterion, str]:
-    """The criterion that ``auto`` stands for, and why (docs/prune-and-export.md has the figures behind it).
+    """The criterion that ``auto`` stands for, and why (docs/how-to/prune.md has the figures behind it).
 
     Any other is returned as it is, with no reason.
     """

@@ -1,6 +1,6 @@
 """The file format: one model, one ONNX file, read without building a dense matrix.
 
-``docs/format.md`` specifies it to the byte.
+``docs/reference/format.md`` specifies it to the byte.
 """
 
 from __future__ import annotations

@@ -283,10 +283,11 @@ def test_strength_matters(method):
 
 
 DOCS = Path(__file__).parents[3] / "docs"
+LAB = DOCS / "lab"
 
 
 def test_the_page_names_every_method_and_option():
-    page = (DOCS / "methods.md").read_text()
+    page = (DOCS / "reference" / "methods.md").read_text()
     for name, method in METHODS.items():
         assert f"`{name}`" in page, name
         for item in dataclasses.fields(method.Options):
@@ -294,7 +295,7 @@ def test_the_page_names_every_method_and_option():
 
 
 def test_the_pages_new_method_works(monkeypatch):
-    code = (DOCS / "methods.md").read_text().split("```python\n")[1].split("```")[0]
+    code = (DOCS / "reference" / "methods.md").read_text().split("```python\n")[1].split("```")[0]
     namespace = {"__name__": "anchor"}
     exec(compile(code, "methods.md", "exec"), namespace)
     monkeypatch.setitem(METHODS, "anchor", namespace["Anchor"])
@@ -310,7 +311,7 @@ def test_the_pages_new_method_works(monkeypatch):
 
 
 def test_the_ablations_are_rows():
-    values = tomllib.loads((DOCS / "ablations" / "ssd.toml").read_text())
+    values = tomllib.loads((LAB / "ablations" / "ssd.toml").read_text())
     rows = make_rows(
         {k: v for k, v in values.items() if k not in ("row", "methods")}, values["methods"], values["row"]
     )
@@ -318,7 +319,7 @@ def test_the_ablations_are_rows():
 
 
 def test_ablations_differ_from_the_published_settings_in_the_hold_out_alone():
-    own = tomllib.loads((DOCS / "ablations" / "ssd.toml").read_text())
-    published = tomllib.loads((DOCS / "results" / "ssd.toml").read_text())
+    own = tomllib.loads((LAB / "ablations" / "ssd.toml").read_text())
+    published = tomllib.loads((LAB / "results" / "ssd.toml").read_text())
     assert own.pop("hold_out") > 0.0
     assert own | {"row": []} == published | {"row": []}

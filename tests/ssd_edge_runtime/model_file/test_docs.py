@@ -1,4 +1,4 @@
-"""``docs/format.md`` names everything that a file may hold."""
+"""``docs/reference/format.md`` names everything that a file may hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ssd_edge_runtime.model_file.graph import OPERATORS
 from ssd_edge_runtime.state import ModelState
 
 MakeState = Callable[..., ModelState]
-PAGE = (Path(__file__).parents[3] / "docs" / "format.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "format.md").read_text()
 
 
 def keys(document: Any) -> Iterator[str]:

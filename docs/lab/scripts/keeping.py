@@ -1,6 +1,6 @@
-"""Run docs/start.md's commands for every readout and write ``docs/results/keeping.json``; ``draw.py`` draws it.
+"""Learn six classes on a device, once for every readout, and write ``docs/lab/results/keeping.json``.
 
-``python docs/pictures/keeping.py`` takes about three minutes on one core.
+Takes about three minutes on one core: ``python docs/lab/scripts/keeping.py``. Then ``draw_keeping.py`` draws it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main() -> None:
         for row, options in ROWS.items():
             rows[row] = keeping(*options, folder)
             print(row, rows[row], file=sys.stderr)
-    document = {"data": "fashion-mnist", "seed": 0, "command": "python docs/pictures/keeping.py", "rows": rows}
+    document = {"data": "fashion-mnist", "seed": 0, "command": "python docs/lab/scripts/keeping.py", "rows": rows}
     TARGET.write_text(json.dumps(document, indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Draw ``keeping.svg`` from ``docs/results/keeping.json``: ``python docs/pictures/draw.py``."""
+"""Draw ``keeping.svg`` from ``docs/lab/results/keeping.json``: ``python docs/lab/scripts/draw_keeping.py``."""
 
 from __future__ import annotations
 
