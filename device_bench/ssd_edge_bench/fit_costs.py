@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 
 from ssd_edge_bench.measurement.measurement import measure
 from ssd_edge_bench.measurement.options import BenchOptions
-from ssd_edge_bench.ratios import Case, random_state
+from ssd_edge_bench.reference_models import Case, random_state
 from ssd_edge_bench.roofline.estimate import Cost, Key, ceilings_of, key_of
 from ssd_edge_bench.roofline.roofline import count
 from ssd_edge_runtime.analytic import solver as analytic
@@ -23,14 +23,13 @@ from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.state import ModelState, Readout
 
 Feature = tuple[float, float, float]
-NO_TARGET = (1.0, 1.0)
 MODELS = (
-    (Case(256, 500, 0.20, 10, NO_TARGET, NO_TARGET, k=20), False),
-    (Case(784, 1000, 0.05, 10, NO_TARGET, NO_TARGET, k=10), False),
-    (Case(3072, 4000, 0.05, 10, NO_TARGET, NO_TARGET, k=10), False),
-    (Case(256, 500, 0.20, 10, NO_TARGET, NO_TARGET, k=20), True),
-    (Case(784, 1000, 0.05, 10, NO_TARGET, NO_TARGET, k=100), True),
-    (Case(1024, 2000, 0.10, 20, NO_TARGET, NO_TARGET, k=50), True),
+    (Case(256, 500, 0.20, 10, k=20), False),
+    (Case(784, 1000, 0.05, 10, k=10), False),
+    (Case(3072, 4000, 0.05, 10, k=10), False),
+    (Case(256, 500, 0.20, 10, k=20), True),
+    (Case(784, 1000, 0.05, 10, k=100), True),
+    (Case(1024, 2000, 0.10, 20, k=50), True),
 )
 """Shapes, and whether the readout is the closed-form one."""
 BATCHES = (1, 8, 32)

@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge_bench.reference_models import random_features
 from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.options import AnalyticOptions
-from ssd_edge_runtime.sparse.csr import CSRMatrix
-from ssd_edge_runtime.state import Layer, ModelState, Readout
+from ssd_edge_runtime.state import ModelState
 
-Samples = NDArray[np.float32]
 Names = NDArray[np.str_]
 
 
@@ -31,7 +30,7 @@ Names = NDArray[np.str_]
 class Split:
     """Samples float32 (N, d) and their class names (N,)."""
 
-    x: Samples
+    x: Float32
     names: Names
 
     @classmethod
@@ -50,31 +49,6 @@ class Split:
         return Split(self.x[chosen], self.names[chosen])
 
 
-def random_features(width: int, hidden: int, k: int, density: float, center: Samples, seed: int) -> ModelState:
-    """A model that knows no class: Gaussian rows on random inputs, as many in each row, normalized."""
-    rng = np.random.default_rng(seed)
-    length = round(density * width)
-    columns = np.stack([np.sort(rng.choice(width, length, replace=False)) for _ in range(hidden)])
-    values = rng.standard_normal((hidden, length))
-    values /= np.linalg.norm(values, axis=1, keepdims=True)
-    indptr = np.arange(hidden + 1, dtype=np.int32) * np.int32(length)
-    weights = CSRMatrix(
-        indptr, columns.astype(np.int32).ravel(), values.astype(np.float32).ravel(), (hidden, width)
-    )
-    counts = np.zeros(hidden, np.int64)
-    layer = Layer("hidden1", weights, k, counts, counts.copy(), np.zeros((0, hidden), np.int64))
-    return ModelState(
-        input_shape=(width,),
-        classes=[],
-        center=center,
-        epsilon=1e-12,
-        layers=[layer],
-        readout=Readout("analytic", np.zeros((0, hidden), np.float32), np.zeros(0, np.float32)),
-        analytic=AnalyticOptions(),
-        statistics=analytic.empty(hidden, 0),
-    )
-
-
 def learn(state: ModelState, parts: list[Split]) -> tuple[EdgeModel, float]:
     """A model that learned ``parts`` one after the other, and the processor seconds it took."""
     model = EdgeModel(state, engine="csr")
@@ -84,7 +58,7 @@ def learn(state: ModelState, parts: list[Split]) -> tuple[EdgeModel, float]:
     return model, time.process_time() - start
 
 
-def difference(a: EdgeModel, b: EdgeModel, x: Samples) -> float:
+def difference(a: EdgeModel, b: EdgeModel, x: Float32) -> float:
     """Largest difference of logits, relative to the largest logit."""
     order = [b.classes_.index(name) for name in a.classes_]
     one, other = a.logits(x), b.logits(x)[:, order]

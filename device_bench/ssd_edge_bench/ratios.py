@@ -16,44 +16,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from ssd_edge_bench.reference_models import CASES, Case, random_state
 from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.model_file import format as model_format
-from ssd_edge_runtime.options import LearningOptions
-from ssd_edge_runtime.sparse.csr import CSRMatrix
-from ssd_edge_runtime.state import Layer, ModelState, Readout
+from ssd_edge_runtime.state import ModelState
 
 Call = Callable[[], object]
 TURN_SECONDS = 0.02
 TURN_CALLS = 50
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model to measure, and the ratios to reach at batch 1 and 32."""
-
-    inputs: int
-    hidden: int
-    density: float
-    classes: int
-    predict: tuple[float, float]
-    learn: tuple[float, float]
-    k: int = 10
-
-    @property
-    def name(self) -> str:
-        """Shape and density, for people."""
-        return f"{self.inputs}->{self.hidden} at {self.density:.0%}"
-
-
-CASES = (
-    Case(784, 1000, 0.05, 10, (3.5, 1.15), (7.0, 2.4)),
-    Case(3072, 4000, 0.05, 10, (4.5, 1.4), (40.0, 8.0)),
-    Case(3072, 10000, 0.02, 100, (14.0, 4.5), (125.0, 22.0)),
-)
 
 
 @dataclass
@@ -73,76 +45,6 @@ class Ratio:
     gigabytes_per_second: float
     """Bytes of values and columns that our predictions read, once a call, over our median time."""
     raw_us: tuple[list[float], list[float]]
-
-
-def random_state(case: Case, seed: int = 0) -> ModelState:
-    """A model with random sparse rows of equal length, as pruning by row leaves them."""
-    rng = np.random.default_rng(seed)
-    length = round(case.density * case.inputs)
-    columns = np.stack([np.sort(rng.choice(case.inputs, length, replace=False)) for _ in range(case.hidden)])
-    values = np.abs(rng.standard_normal((case.hidden, length)))
-    values /= np.linalg.norm(values, axis=1, keepdims=True)
-    weights = CSRMatrix(
-        np.arange(case.hidden + 1, dtype=np.int32) * np.int32(length),
-        columns.astype(np.int32).ravel(),
-        values.astype(np.float32).ravel(),
-        (case.hidden, case.inputs),
-    )
-    counts = np.zeros(case.hidden, np.int64)
-    per_class = np.zeros((case.classes, case.hidden), np.int64)
-    readout = np.abs(rng.standard_normal((case.classes, case.hidden)) * 0.1).astype(np.float32)
-    return ModelState(
-        input_shape=(case.inputs,),
-        classes=[str(number) for number in range(case.classes)],
-        center=None,
-        epsilon=1e-12,
-        layers=[Layer("hidden1", weights, case.k, counts, counts.copy(), per_class)],
-        readout=Readout("gradient", readout, None),
-        learning=LearningOptions(batch_size=32, distill=None),
-        class_samples=np.zeros(case.classes, np.int64),
-    )
-
-
-def dense_session(state: ModelState) -> Any:
-    """ONNX Runtime, one thread, on the dense float32 file of the same function."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        model_format.to_dense_onnx(state), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def torch_step(state: ModelState, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Call:
-    """The same step in torch: dense weights, autograd, global clip, SGD, clamp, normalized rows, counts."""
-    import torch
-
-    torch.set_num_threads(1)
-    learning = state.learning
-    assert learning is not None
-    k = state.layers[0].k
-    hidden = torch.from_numpy(state.layers[0].weights.to_dense()).requires_grad_()
-    readout = torch.from_numpy(np.array(state.readout.weights)).requires_grad_()
-    optimizer = torch.optim.SGD([hidden, readout], lr=learning.learning_rate)
-    counts = torch.zeros(hidden.shape[0], dtype=torch.int64)
-    samples, labels = torch.from_numpy(x), torch.from_numpy(y)
-
-    def step() -> None:
-        u = torch.nn.functional.normalize(samples, dim=1, eps=1e-12)
-        a = torch.relu(u @ hidden.T)
-        z = torch.relu(a - a.detach().topk(k + 1, dim=1).values[:, -1:])
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(z @ readout.T, labels).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_([hidden, readout], learning.clip_norm)
-        optimizer.step()
-        with torch.no_grad():
-            hidden.clamp_(min=0.0)
-            readout.clamp_(min=0.0)
-            hidden.div_(torch.linalg.vector_norm(hidden, dim=1, keepdim=True).clamp_min(1e-12))
-            counts.add_((z > 0).sum(dim=0))
-
-    return step
 
 
 def alternate(ours: Call, theirs: Call, seconds: float) -> tuple[list[float], list[float]]:
@@ -194,7 +96,9 @@ def measure(case: Case, seconds: float) -> list[Ratio]:
 
 def measure_predict(case: Case, state: ModelState, seconds: float) -> list[Ratio]:
     """Logits, ours against ONNX Runtime's."""
-    session, model = dense_session(state), EdgeModel(state, engine="csr")
+    from ssd_edge_bench.engines.session import dense_session
+
+    session, model = dense_session(state, threads=1), EdgeModel(state, engine="csr")
     ratios = []
     for batch, target in zip((1, 32), case.predict, strict=True):
         x = np.random.default_rng(1).random((batch, case.inputs), np.float32)
@@ -207,12 +111,16 @@ def measure_predict(case: Case, state: ModelState, seconds: float) -> list[Ratio
 
 def measure_learn(case: Case, state: ModelState, seconds: float) -> list[Ratio]:
     """One gradient step, ours against torch's."""
+    import torch
+
+    from ssd_edge_bench.engines.torch_dense import TorchEngine
+
     ratios = []
     for batch, target in zip((1, 32), case.learn, strict=True):
         rng = np.random.default_rng(1)
         x, y = rng.random((batch, case.inputs), np.float32), rng.integers(0, case.classes, batch)
         ours = partial(EdgeModel(state, engine="csr").partial_fit, x, y)
-        theirs = torch_step(state, x, y)
+        theirs = partial(TorchEngine(state, threads=1).step, x, torch.from_numpy(y))
         ratios.append(compare(case, "learn", batch, "torch dense", ours, theirs, target, seconds))
     return ratios
 

@@ -17,9 +17,9 @@ from ssd_edge_bench.measurement.intervals import ratio
 from ssd_edge_bench.measurement.measurement import measure
 from ssd_edge_bench.measurement.options import BenchOptions
 from ssd_edge_bench.measurement.results import find_row
-from ssd_edge_bench.ratios import CASES, Case, random_state
+from ssd_edge_bench.reference_models import CASES, Case, random_state
 from ssd_edge_bench.report.page import write_page
-from ssd_edge_bench.report.tables import machine_line, stability_lines
+from ssd_edge_bench.report.wording import machine_line, stability_lines
 from ssd_edge_runtime.model_file import format
 
 OPERATIONS = ("start", "predict", "learn", "save")

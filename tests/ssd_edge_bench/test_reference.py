@@ -12,8 +12,8 @@ from ssd_edge_bench.engines import ENGINES
 from ssd_edge_bench.measurement.intervals import ratio
 from ssd_edge_bench.measurement.options import BenchOptions
 from ssd_edge_bench.measurement.results import find_row
-from ssd_edge_bench.ratios import CASES, Case
 from ssd_edge_bench.reference import RIVALS, file_name, measure_case, ratio_rows
+from ssd_edge_bench.reference_models import CASES, Case
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime.onnx.session import open_session
+from ssd_edge_runtime.state import ModelState
 
 
 class SessionEngine:
@@ -16,12 +19,13 @@ class SessionEngine:
     operations: tuple[str, ...] = ()
 
     def __init__(self, path: Path, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(path, threads)
 
     def predict(self, x: NDArray[np.float32]) -> Any:
         """Logits of x float32 (N, *input_shape)."""
         return self._session.run(["logits"], {"input": x})[0]
+
+
+def dense_session(state: ModelState, threads: int) -> Any:
+    """ONNX Runtime on the dense float32 file of the same function."""
+    return open_session(format.to_dense_onnx(state), threads)

@@ -9,7 +9,8 @@ import numpy as np
 
 from ssd_edge_bench.report.charts import COLORS, Bar, Point, bars, distributions, roofline
 from ssd_edge_bench.report.markup import escape, figure, grid, section, shell, table
-from ssd_edge_bench.report.tables import (
+from ssd_edge_bench.report.units import duration, share, size
+from ssd_edge_bench.report.wording import (
     energy_lines,
     estimate_cells,
     estimate_note,
@@ -17,7 +18,6 @@ from ssd_edge_bench.report.tables import (
     operation_name,
     stability_lines,
 )
-from ssd_edge_bench.report.units import duration, share, size
 
 
 def write_page(path: str | Path, document: dict[str, Any]) -> None:

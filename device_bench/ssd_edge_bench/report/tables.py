@@ -8,10 +8,16 @@ from rich.console import Console
 from rich.table import Table
 
 from ssd_edge_bench.measurement.intervals import ratio
-from ssd_edge_bench.measurement.options import BATCHED
 from ssd_edge_bench.measurement.results import find_row
 from ssd_edge_bench.report.units import duration, share, size
-from ssd_edge_bench.roofline.estimate import typical_error
+from ssd_edge_bench.report.wording import (
+    energy_lines,
+    estimate_cells,
+    estimate_note,
+    machine_line,
+    operation_name,
+    stability_lines,
+)
 
 
 def print_document(document: dict[str, Any], console: Console | None = None) -> None:
@@ -39,18 +45,6 @@ def print_document(document: dict[str, Any], console: Console | None = None) -> 
         console.print(line)
 
 
-def machine_line(document: dict[str, Any]) -> str:
-    """Processor, cores, threads and versions in one line."""
-    machine, conditions = document["machine"], document["conditions"]
-    name = machine["board"] or machine["processor"]
-    pinned = f"pinned to core {', '.join(map(str, conditions['pinned_to_cores'] or []))}"
-    return (
-        f"{name}, {machine['cores']} cores, {machine['memory_bytes'] / 2**30:.1f} GiB; "
-        f"{conditions['threads']} thread{'s' if conditions['threads'] > 1 else ''}, "
-        f"{pinned if conditions['pinned_to_cores'] else 'not pinned'}, {conditions['processes']} processes"
-    )
-
-
 def latency_table(document: dict[str, Any]) -> Table:
     """One line per engine, operation and batch; ratios of medians to the first engine's."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -75,12 +69,6 @@ def latency_table(document: dict[str, Any]) -> Table:
     return table
 
 
-def operation_name(row: dict[str, Any]) -> str:
-    """``predict b32``; the batch only where there is one."""
-    batched = row["operation"] in BATCHED
-    return f"{row['operation']} b{row['batch']}" if batched else str(row["operation"])
-
-
 def engine_table(document: dict[str, Any]) -> Table:
     """File size and peak memory per engine."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -91,24 +79,6 @@ def engine_table(document: dict[str, Any]) -> Table:
         if line["skipped"] is None:
             table.add_row(line["engine"], size(line["file_bytes"]), size(line["peak_rss_bytes"]))
     return table
-
-
-def stability_lines(document: dict[str, Any]) -> list[str]:
-    """Whether to trust the figures."""
-    stability = document["stability"]
-    verdict = "stable" if stability["stable"] else "unstable (*)"
-    lines = [f"This run was {verdict}: processes differ by {stability['largest_spread']:.0%} at most."]
-    return lines + [f"  {advice}" for advice in stability["advice"]]
-
-
-def energy_lines(document: dict[str, Any]) -> list[str]:
-    """Energy per sample where the system shows it; it counts the whole system, not this process alone."""
-    source = document["energy"]["source"]
-    if source is None:
-        return [f"energy: {document['energy']['note']}"]
-    rows = [row for row in document["results"] if row.get("joules_per_sample") is not None]
-    shares = [f"{operation_name(row)} {row['engine']} {1e6 * row['joules_per_sample']:.3g} uJ" for row in rows]
-    return [f"energy per sample, whole system, {source}: {', '.join(shares)}"]
 
 
 def roofline_table(roofline: dict[str, Any]) -> Table:
@@ -148,27 +118,6 @@ def estimate_table(entry: dict[str, Any]) -> Table:
     for row in entry["rows"]:
         table.add_row(*estimate_cells(row))
     return table
-
-
-def estimate_cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """One row of an estimate as text."""
-    return (
-        operation_name(row),
-        row["engine"],
-        duration(row["estimated_us"]),
-        f"{row['estimated_samples_per_second']:,.0f}",
-        duration(row["here_estimated_us"]),
-        duration(row["here_measured_us"]),
-        f"{row['here_error']:.2f}x",
-    )
-
-
-def estimate_note(entry: dict[str, Any]) -> str:
-    """How far to trust an estimate: measured / estimated on this machine."""
-    return (
-        f'By the same method this machine would take what stands under "here"; it is off by a factor of '
-        f"{typical_error(entry):.1f} on average. Expect no less on the board."
-    )
 
 
 def comparison_table(rows: list[dict[str, Any]], name: str) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ssd_edge_runtime.arrays import Float32
@@ -11,8 +12,8 @@ QUIET = 4
 """Severity below which ONNX Runtime logs nothing: what matters is raised."""
 
 
-def open_session(data: bytes, threads: int) -> Any:
-    """An ``InferenceSession`` on a model.
+def open_session(model: bytes | Path, threads: int) -> Any:
+    """An ``InferenceSession`` on a model, or on the file that holds one.
 
     Raises ImportError without onnxruntime, :class:`EdgeModelError` where it does not take the model.
     """
@@ -24,7 +25,7 @@ def open_session(data: bytes, threads: int) -> Any:
     options.log_severity_level = QUIET
     try:
         # Its fallback would try the same again, after printing to standard output.
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # whatever it raises about a foreign graph
         raise EdgeModelError(first_line(error)) from error
 

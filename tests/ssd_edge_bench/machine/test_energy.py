@@ -8,7 +8,7 @@ import pytest
 
 from ssd_edge_bench.machine.energy import NOT_AVAILABLE, Counter, between, read
 from ssd_edge_bench.measurement.results import result_rows
-from ssd_edge_bench.report.tables import energy_lines
+from ssd_edge_bench.report.wording import energy_lines
 
 
 def write(folder: Path, **files: object) -> Path:
