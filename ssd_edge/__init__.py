@@ -8,9 +8,9 @@ from ssd_edge_runtime import __version__
 
 if TYPE_CHECKING:
     from ssd_edge.comparison import compare
-    from ssd_edge.training import Run, resume, train, train_backbone
+    from ssd_edge.training import Run, resume, train, train_encoder
 
-__all__ = ["Run", "__version__", "compare", "resume", "train", "train_backbone"]
+__all__ = ["Run", "__version__", "compare", "resume", "train", "train_encoder"]
 
 
 def __getattr__(name: str) -> Any:

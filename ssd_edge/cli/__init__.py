@@ -10,7 +10,7 @@ import click
 COMMANDS = {
     "demo": "The whole job on an embedded data set, in under a minute.",
     "train": "Train on a sequence of tasks; writes a run folder.",
-    "encoder": "Train a small encoder for train --backbone.",
+    "encoder": "Train a small encoder for train --encoder.",
     "compare": "Several methods, several seeds, one table.",
     "prune": "Prune a run to its Top-K-active weights.",
     "export": "Calibrate a run and write the ONNX file.",

@@ -14,11 +14,11 @@ from ssd_edge.cli.training_extra import require_torch
 EXAMPLE = """\b
 Example:
   ssd-edge encoder fashion-mnist --until-task 2 -o encoder.onnx
-  ssd-edge train fashion-mnist --backbone encoder.onnx --method random --until-task 2 -o runs/behind
+  ssd-edge train fashion-mnist --encoder encoder.onnx --method random --until-task 2 -o runs/behind
 """
 
 
-@click.command(short_help="Train a small encoder for train --backbone.", epilog=EXAMPLE)
+@click.command(short_help="Train a small encoder for train --encoder.", epilog=EXAMPLE)
 @click.argument("data")
 @click.option("--tasks", type=int, help="Tasks the classes are split into [5].")
 @click.option("--until-task", type=int, help="Train on the classes of the first so many tasks [all].")
@@ -44,14 +44,14 @@ def command(data: str, out: Path, force: bool, as_json: bool, **options: Any) ->
     """Train a small convolutional encoder on the base classes of DATA and write it as an ordinary ONNX file.
 
     DATA holds images or windows of signals. The encoder learns to name classes and how a sample was turned, so
-    that what it sees serves classes that come later, too. Give the file to train --backbone.
+    that what it sees serves classes that come later, too. Give the file to train --encoder.
     """
     require_torch("training an encoder")
-    from ssd_edge.training import train_backbone
+    from ssd_edge.training import train_encoder
 
     given = {name: value for name, value in options.items() if value is not None}
     with training_bar() as report:
-        found = train_backbone(data, out, force=force, report=report, **given).report
+        found = train_encoder(data, out, force=force, report=report, **given).report
     if as_json:
         emit_json(found)
     else:

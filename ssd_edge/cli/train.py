@@ -65,11 +65,11 @@ def training_options(function: Any) -> Any:
     """The options of a run, shared with ``compare``; those not given are None."""
     choice = click.Choice
     options = [
-        click.option("--backbone", metavar="NAME|FILE",
+        click.option("--encoder", metavar="NAME|FILE",
                      help="Frozen encoder in front: a model of torchvision (resnet18), or an ONNX file."),
-        click.option("--backbone-weights", type=click.Path(), metavar="FILE",
+        click.option("--encoder-weights", type=click.Path(), metavar="FILE",
                      help="Its state dict, .pt or .safetensors [downloaded by torchvision]."),
-        click.option("--backbone-size", type=int, metavar="PIXELS",
+        click.option("--encoder-size", type=int, metavar="PIXELS",
                      help="Resize images to this square for it [what its weights expect]."),
         click.option("--readout", type=choice(["gradient", "analytic"]), help="Default: the method's own."),
         click.option("--hidden", callback=whole_numbers, help="Neurons per hidden layer: 1000 or 1000,500."),

@@ -51,7 +51,7 @@ def compare(
     always there. ``seeds``: runs per row, seeded 0, 1, ... ``jobs``: processes side by side (default:
     one per core, one on a GPU). ``out``: folder for the table, JSON, plots and each run's figures; with ``resume``
     the runs that are in it are not repeated. ``report``: called as ``report(runs done, of how many)``;
-    ``encoding`` likewise, with samples, while a backbone makes the embeddings that all rows and seeds share.
+    ``encoding`` likewise, with samples, while an encoder makes the embeddings that all rows and seeds share.
     ``options``: fields of ``TrainConfig``, for all rows.
 
     Raises OptionError, DataError.

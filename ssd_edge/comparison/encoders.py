@@ -39,18 +39,18 @@ class Fronts:
         self._made: dict[tuple[object, ...], Front] = {}
 
     def of(self, config: TrainConfig) -> Front | None:
-        """The encoder in front of a run with ``config``; None without a backbone. Raises what making it does."""
-        if config.backbone is None:
+        """The encoder in front of a run with ``config``; None if samples go in raw. Raises what making it does."""
+        if config.encoder is None:
             return None
-        told = (config.backbone, config.backbone_weights, config.backbone_size, config.data, config.data_root)
+        told = (config.encoder, config.encoder_weights, config.encoder_size, config.data, config.data_root)
         if told not in self._made:
             self._made[told] = self._make(config)
         return self._made[told]
 
     def _make(self, config: TrainConfig) -> Front:
-        assert config.backbone is not None
+        assert config.encoder is not None
         shape = load_data(config, "train").input_shape
-        encoder = make_encoder(config.backbone, shape, weights=config.backbone_weights, size=config.backbone_size)
+        encoder = make_encoder(config.encoder, shape, weights=config.encoder_weights, size=config.encoder_size)
         place = self.folder / ENCODERS / f"{encoder.digest[:32]}.onnx"
         place.parent.mkdir(parents=True, exist_ok=True)
         write_encoder(place, encoder)

@@ -48,7 +48,7 @@ def _summary(row: Row, runs: Sequence[Any]) -> dict[str, Any]:
     return {
         "name": row.name,
         "method": config.method,
-        "backbone": config.backbone,
+        "encoder": config.encoder,
         "readout": config.readout,
         "hidden": list(config.hidden),
         "k": list(config.k or ()),

@@ -26,16 +26,16 @@ def write_encoder(place: Path, encoder: Encoder) -> None:
     temporary.replace(place)
 
 
-def load_embeddings(folder: Path, backbone: str | None) -> Embeddings | None:
-    """The encoder in a run folder, called after ``backbone``, with the cache beside it; None without a backbone.
+def load_embeddings(folder: Path, encoder: str | None) -> Embeddings | None:
+    """The encoder in a run folder, called after ``encoder``, with the cache beside it; None where that is None.
 
     Raises DataError where it is missing, EdgeModelError where it is no encoder.
     """
-    if backbone is None:
+    if encoder is None:
         return None
     if not (folder / ENCODER).is_file():
         raise DataError(f"{folder}: {ENCODER} is missing, which this run was trained behind")
-    return Embeddings(Encoder.from_onnx(folder / ENCODER, Path(backbone).stem), folder.parent / CACHE)
+    return Embeddings(Encoder.from_onnx(folder / ENCODER, Path(encoder).stem), folder.parent / CACHE)
 
 
 def check_same(folder: Path, digest: str | None, embeddings: Embeddings | None) -> None:

@@ -1,17 +1,17 @@
-"""``--backbone``: a torchvision model's name or the path of an ONNX encoder."""
+"""``--encoder``: a torchvision model's name or the path of an ONNX encoder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ssd_edge.encoders.to_onnx import encoder_of
-from ssd_edge.encoders.torchvision import torchvision_backbone
+from ssd_edge.encoders.torchvision import torchvision_encoder
 from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.errors import OptionError
 
 
 def make_encoder(
-    backbone: str | Path,
+    encoder: str | Path,
     input_shape: tuple[int, ...],
     *,
     weights: str | Path | None = None,
@@ -19,20 +19,20 @@ def make_encoder(
 ) -> Encoder:
     """The frozen encoder for raw samples of ``input_shape``.
 
-    ``backbone``: path of an ONNX file, or a model of torchvision, whose default weights are downloaded unless
+    ``encoder``: path of an ONNX file, or a model of torchvision, whose default weights are downloaded unless
     ``weights`` is a file with its state dict; ``size``: side of the square its images are resized to.
 
     An ONNX encoder brings its own input shape; whether it fits is checked where samples meet it. Raises
     OptionError, DataError, EdgeModelError, OSError.
     """
-    if is_file(backbone):
-        for option, value in (("backbone-weights", weights), ("backbone-size", size)):
-            OptionError.unless(value is None, f"{option} goes with a model of torchvision; {backbone} is a file")
-        return Encoder.from_onnx(backbone)
-    module = torchvision_backbone(str(backbone), input_shape, weights, size)
-    return encoder_of(module, input_shape, str(backbone))
+    if is_file(encoder):
+        for option, value in (("encoder-weights", weights), ("encoder-size", size)):
+            OptionError.unless(value is None, f"{option} goes with a model of torchvision; {encoder} is a file")
+        return Encoder.from_onnx(encoder)
+    module = torchvision_encoder(str(encoder), input_shape, weights, size)
+    return encoder_of(module, input_shape, str(encoder))
 
 
-def is_file(backbone: str | Path) -> bool:
-    """Whether ``backbone`` names a file rather than a model."""
-    return isinstance(backbone, Path) or backbone.endswith(".onnx") or Path(backbone).is_file()
+def is_file(encoder: str | Path) -> bool:
+    """Whether ``encoder`` names a file rather than a model."""
+    return isinstance(encoder, Path) or encoder.endswith(".onnx") or Path(encoder).is_file()

@@ -1,4 +1,4 @@
-"""From a data set's raw images to what a torchvision backbone was trained on, as part of the network."""
+"""From a data set's raw images to what a torchvision model was trained on, as part of the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ssd_edge_runtime.errors import OptionError
 
 @dataclass(frozen=True)
 class Preset:
-    """What the weights of a backbone expect, as ``weights.transforms()`` of torchvision does it."""
+    """What the weights of a model expect, as ``weights.transforms()`` of torchvision does it."""
 
     resize: int
     """The shorter side after resizing, in pixels."""

@@ -1,4 +1,4 @@
-"""A backbone's weights: from a local file, or by torchvision's own download."""
+"""A torchvision model's weights: from a local file, or by torchvision's own download."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def download_weights(name: str, weights: Any) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"the weights of {name} cannot be downloaded from {weights.url} ({error}); "
-            "give a local file with --backbone-weights"
+            "give a local file with --encoder-weights"
         ) from error
     return state
 

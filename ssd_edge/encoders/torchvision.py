@@ -1,4 +1,4 @@
-"""A torchvision model as a frozen backbone: preprocessing in front, classifier taken off."""
+"""A torchvision model as a frozen encoder: preprocessing in front, classifier taken off."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
 """What torchvision itself passes to these when it loads their weights."""
 
 
-class Backbone(nn.Module):
+class TorchvisionEncoder(nn.Module):
     """Raw samples float32 (N, *input_shape) to the input of the model's last linear layer, float32 (N, width)."""
 
     def __init__(self, preprocess: Preprocess, body: nn.Module) -> None:
@@ -36,9 +36,9 @@ class Backbone(nn.Module):
         return embedding
 
 
-def torchvision_backbone(
+def torchvision_encoder(
     name: str, input_shape: tuple[int, ...], weights: str | Path | None = None, size: int | None = None
-) -> Backbone:
+) -> TorchvisionEncoder:
     """The torchvision model ``name``, frozen, for raw samples of ``input_shape``, images in 0..1.
 
     ``weights``: file with its state dict; None downloads torchvision's default weights. ``size``: images are
@@ -58,16 +58,16 @@ def torchvision_backbone(
     else:
         state, source = read_weights(Path(weights)), f"{weights} does not fit {name}"
     load_weights(body, state, dropped, source)
-    backbone = Backbone(preprocess, body).eval().requires_grad_(False)
-    check_size(backbone, input_shape, name)
-    return backbone
+    encoder = TorchvisionEncoder(preprocess, body).eval().requires_grad_(False)
+    check_size(encoder, input_shape, name)
+    return encoder
 
 
 def _models() -> Any:
     try:
         from torchvision import models
     except ImportError as error:
-        raise MissingExtraError("a backbone by name") from error
+        raise MissingExtraError("an encoder by name") from error
     return models
 
 
@@ -77,7 +77,7 @@ def check_name(name: str, known: list[str]) -> None:
         return
     near = difflib.get_close_matches(name.lower(), known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known[:3])}, ..."
-    raise OptionError(f"backbone {name!r} is neither a file nor a model of torchvision; {hint}")
+    raise OptionError(f"encoder {name!r} is neither a file nor a model of torchvision; {hint}")
 
 
 def preset_of(weights: Any, size: int | None) -> Preset:
@@ -93,20 +93,20 @@ def drop_classifier(body: nn.Module, name: str) -> str:
     """Replace the last linear layer by nothing, in place; returns its name."""
     linear = [place for place, layer in body.named_modules() if isinstance(layer, nn.Linear)]
     if not linear:
-        raise OptionError(f"backbone {name} has no last linear layer to take off: choose another model")
+        raise OptionError(f"encoder {name} has no last linear layer to take off: choose another model")
     parent, _, child = linear[-1].rpartition(".")
     setattr(body.get_submodule(parent), child, nn.Identity())
     return str(linear[-1])
 
 
 @torch.no_grad()
-def check_size(backbone: Backbone, input_shape: tuple[int, ...], name: str) -> None:
+def check_size(encoder: TorchvisionEncoder, input_shape: tuple[int, ...], name: str) -> None:
     """Raise OptionError where the model cannot compute on images of the size chosen."""
-    side = len(backbone.preprocess.rows)
+    side = len(encoder.preprocess.rows)
     try:
-        embedding = backbone(torch.zeros(1, *input_shape))
+        embedding = encoder(torch.zeros(1, *input_shape))
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise OptionError(f"backbone {name} does not take {side} x {side} pixels ({reason})") from error
+        raise OptionError(f"encoder {name} does not take {side} x {side} pixels ({reason})") from error
     if embedding.ndim != 2 or embedding.shape[1] < 2:
-        raise DataError(f"backbone {name} gives {tuple(embedding.shape[1:])} per sample, not one vector")
+        raise DataError(f"encoder {name} gives {tuple(embedding.shape[1:])} per sample, not one vector")

@@ -24,7 +24,7 @@ STEPS, FEWEST = 1200, 6
 
 
 @dataclass(frozen=True)
-class BackboneOptions:
+class EncoderOptions:
     """Chosen on a hold-out of Split Fashion-MNIST's training part."""
 
     width: int = 768
@@ -64,7 +64,7 @@ class BackboneOptions:
 
 
 @dataclass(frozen=True)
-class Trained:
+class FittedEncoder:
     """An encoder, and how well what trained it went."""
 
     encoder: Encoder
@@ -74,15 +74,15 @@ class Trained:
     """Of naming the class of held-out samples; None without a hold-out."""
 
 
-def train_encoder(
+def fit_encoder(
     data: Dataset,
-    options: BackboneOptions,
+    options: EncoderOptions,
     held: Dataset | None = None,
     *,
     device: torch.device,
     name: str = "encoder",
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> Trained:
+) -> FittedEncoder:
     """Train an encoder called ``name`` on all of ``data``, images or windows of signals.
 
     ``report``: called as ``report(steps done, of how many)``. Raises OptionError where width or samples do
@@ -98,7 +98,7 @@ def train_encoder(
     accuracy = _fit(both, data, options, turns, generator, report)
     right = None if held is None else _accuracy(both, held, turns)
     encoder = encoder_of(network.cpu(), data.input_shape, name)
-    return Trained(encoder, accuracy, right)
+    return FittedEncoder(encoder, accuracy, right)
 
 
 def turns_of(input_shape: tuple[int, ...]) -> int:
@@ -110,7 +110,7 @@ def turns_of(input_shape: tuple[int, ...]) -> int:
 def _fit(
     both: nn.ModuleList,
     data: Dataset,
-    options: BackboneOptions,
+    options: EncoderOptions,
     turns: int,
     generator: torch.Generator,
     report: Callable[[int, int], None],
@@ -140,7 +140,7 @@ def _fit(
 
 
 def changed(
-    images: Tensor, options: BackboneOptions, turns: int, generator: torch.Generator
+    images: Tensor, options: EncoderOptions, turns: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Images as the network is to see them, and which turn each was given, int64 (N,)."""
     images = moved(images, options.shift, generator)

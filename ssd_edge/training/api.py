@@ -47,8 +47,8 @@ def train(
     ``data``: as ``ssd_edge.data.load`` takes it, or a Dataset; then ``test`` is its test part (without one, a
     fixed fifth of the data is). ``out``: run folder to write, with checkpoints on the way; None keeps the run in
     memory. ``force``: replace an existing run folder. ``report``: called as ``report(steps done, of how many)``;
-    ``encoding`` likewise, with samples, while a backbone makes embeddings of them. ``embeddings``: what several
-    runs behind one backbone share; None makes its encoder anew, and keeps embeddings beside ``out``.
+    ``encoding`` likewise, with samples, while an encoder makes embeddings of them. ``embeddings``: what several
+    runs behind one encoder share; None makes its encoder anew, and keeps embeddings beside ``out``.
     ``checkpoint_seconds``: time between checkpoints. ``options``: fields of ``TrainConfig``.
 
     Raises OptionError, DataError; ``Interrupted`` after Ctrl-C, with the checkpoint written.
@@ -61,7 +61,7 @@ def train(
     source = IN_MEMORY if memory is not None else str(data)
     config = TrainConfig.from_mapping({"data": source, **options}, "train")
     OptionError.unless(
-        embeddings is None or config.backbone is not None, "embeddings go with a backbone: give its name, too"
+        embeddings is None or config.encoder is not None, "embeddings go with an encoder: give its name, too"
     )
     with join_processes(pick_device(config.device).type == "cuda") as parallel:
         folder = Path(out) if out is not None and parallel.is_main else None
@@ -100,7 +100,7 @@ def resume(
     memory = _in_memory(data, test) if data is not None else None
     with join_processes(pick_device(config.device).type == "cuda") as parallel:
         with parallel.main_first():
-            embeddings = load_embeddings(folder, config.backbone)
+            embeddings = load_embeddings(folder, config.encoder)
             trainer = make_trainer(config, memory, parallel, embeddings, encoding)
         if (folder / CHECKPOINT).is_file():
             load_checkpoint(folder / CHECKPOINT, trainer)
@@ -130,13 +130,11 @@ def _embeddings(
     config: TrainConfig, place: Path | None, parallel: Parallel, input_shape: tuple[int, ...]
 ) -> Embeddings | None:
     """Of the encoder of a new run at ``place``; processes beside the main one find it there."""
-    if config.backbone is None:
+    if config.encoder is None:
         return None
     if place is not None and not parallel.is_main:
-        return load_embeddings(place, config.backbone)
-    encoder = make_encoder(
-        config.backbone, input_shape, weights=config.backbone_weights, size=config.backbone_size
-    )
+        return load_embeddings(place, config.encoder)
+    encoder = make_encoder(config.encoder, input_shape, weights=config.encoder_weights, size=config.encoder_size)
     return Embeddings(encoder, None if place is None else place.parent / CACHE)
 
 

@@ -46,11 +46,11 @@ class TrainConfig:
     """Share of the training part kept from training, for choosing options; its accuracies are reported apart."""
     method: str = "ssd"
     """A method, or several joined by ``+``."""
-    backbone: str | None = None
+    encoder: str | None = None
     """Frozen encoder in front: the path of an ONNX file or a model of torchvision; None: raw samples."""
-    backbone_weights: str | None = None
+    encoder_weights: str | None = None
     """State dict of that model; None: torchvision downloads its default weights."""
-    backbone_size: int | None = None
+    encoder_size: int | None = None
     """Side of the square that images are resized to for it; None: what its weights expect."""
     readout: ReadoutKind | None = None
     """``gradient`` or ``analytic``; None: what the method usually has."""
@@ -86,7 +86,7 @@ class TrainConfig:
     """Options of the methods, by method: ``{"ssd": {"temperature": 1.0}}``."""
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "until_task", "base_tasks", "epochs", "batch_size", "backbone_size"):
+        for name in ("tasks", "until_task", "base_tasks", "epochs", "batch_size", "encoder_size"):
             value = getattr(self, name)
             OptionError.unless(value is None or value >= 1, f"{_flag(name)} must be at least 1, got {value}")
         last = self.until_task or self.tasks
@@ -107,7 +107,7 @@ class TrainConfig:
         )
         self._check_k()
         check_settings(self.spec, self.settings)
-        self._check_backbone()
+        self._check_encoder()
         _ = self.learning, self.analytic
 
     def _check_k(self) -> None:
@@ -120,16 +120,16 @@ class TrainConfig:
         for n, k in zip(self.hidden, self._spread(self.k), strict=True):
             OptionError.unless(1 <= k < n, f"k must be between 1 and hidden - 1 ({n - 1}), got {k}")
 
-    def _check_backbone(self) -> None:
-        for name in ("backbone_weights", "backbone_size"):
+    def _check_encoder(self) -> None:
+        for name in ("encoder_weights", "encoder_size"):
             value = getattr(self, name)
             OptionError.unless(
-                value is None or self.backbone is not None, f"{_flag(name)} goes with a backbone: give one"
+                value is None or self.encoder is not None, f"{_flag(name)} goes with an encoder: give one"
             )
         images = [method.name for method in self.spec.methods if method.needs_images]
         OptionError.unless(
-            not images or self.backbone is None,
-            f"method {', '.join(images)} looks at images, and a backbone makes embeddings of them: choose one",
+            not images or self.encoder is None,
+            f"method {', '.join(images)} looks at images, and an encoder makes embeddings of them: choose one",
         )
 
     def _spread(self, k: tuple[int, ...]) -> tuple[int, ...]:
@@ -204,7 +204,9 @@ class TrainConfig:
     @classmethod
     def load(cls, path: Path) -> TrainConfig:
         """Read what ``save`` wrote, or a person did. Raises OptionError, DataError."""
-        return cls.from_mapping(read_toml(path), str(path))
+        # Run folders of earlier revisions call the encoder a backbone.
+        values = {name.replace("backbone", "encoder"): value for name, value in read_toml(path).items()}
+        return cls.from_mapping(values, str(path))
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], source: str) -> TrainConfig:

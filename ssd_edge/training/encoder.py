@@ -1,4 +1,4 @@
-"""``ssd_edge.train_backbone``: an encoder for ``train --backbone``, from the base classes of a data set."""
+"""``ssd_edge.train_encoder``: an encoder for ``train --encoder``, from the base classes of a data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from ssd_edge.data import Dataset
 from ssd_edge.encoders.folder import write_encoder
-from ssd_edge.encoders.train import BackboneOptions, train_encoder
+from ssd_edge.encoders.train import EncoderOptions, fit_encoder
 from ssd_edge.training.api import pick_device
 from ssd_edge.training.config import DeviceChoice, TrainConfig
 from ssd_edge.training.run import IN_MEMORY, load_data, task_classes
@@ -19,15 +19,15 @@ from ssd_edge_runtime.errors import DataError
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """The result of ``train_backbone``."""
+class TrainedEncoder:
+    """The result of ``train_encoder``."""
 
     encoder: Encoder
     report: dict[str, Any]
     """What ``ssd-edge encoder --json`` prints."""
 
 
-def train_backbone(
+def train_encoder(
     data: str | Path | Dataset,
     out: str | Path | None = None,
     *,
@@ -41,17 +41,17 @@ def train_backbone(
     data_root: str | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
     **options: Any,
-) -> Backbone:
+) -> TrainedEncoder:
     """Train a small convolutional encoder on the training part of ``data``, tasks 1 to ``until_task``.
 
     ``data`` and what splits it: as ``ssd_edge.train``; images or windows of signals. ``out``: ONNX file to write,
-    for ``train(..., backbone=out)``; one that is there is refused without ``force``. ``hold_out``: share of the
+    for ``train(..., encoder=out)``; one that is there is refused without ``force``. ``hold_out``: share of the
     samples kept from training, to measure with. ``report``: called as ``report(steps done, of how many)``.
-    ``options``: fields of ``BackboneOptions``.
+    ``options``: fields of ``EncoderOptions``.
 
     Raises OptionError, DataError.
     """
-    chosen = BackboneOptions(**options)
+    chosen = EncoderOptions(**options)
     place = None if out is None else _free(Path(out), force)
     source = IN_MEMORY if isinstance(data, Dataset) else str(data)
     config = TrainConfig(source, data_root, classes, tasks, until_task, class_order=class_order, hold_out=hold_out)
@@ -61,7 +61,7 @@ def train_backbone(
     rest, held = base.hold_out(hold_out, chosen.seed) if hold_out else (base, None)
     start = time.perf_counter()
     name = "encoder" if place is None else place.stem
-    trained = train_encoder(rest, chosen, held, device=pick_device(device), name=name, report=report)
+    trained = fit_encoder(rest, chosen, held, device=pick_device(device), name=name, report=report)
     told = {
         "out": None if place is None else str(place),
         "classes": names,
@@ -77,7 +77,7 @@ def train_backbone(
     }
     if place is not None:
         write_encoder(place, trained.encoder)
-    return Backbone(trained.encoder, told)
+    return TrainedEncoder(trained.encoder, told)
 
 
 def _free(place: Path, force: bool) -> Path:

@@ -124,7 +124,7 @@ class Run:
             run.metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
         except (KeyError, TypeError, RuntimeError, ValueError, FileNotFoundError) as error:
             raise DataError(f"{folder}: not a whole run folder ({error})") from error
-        run.embeddings = load_embeddings(folder, config.backbone)
+        run.embeddings = load_embeddings(folder, config.encoder)
         check_same(folder, description.get("encoder"), run.embeddings)
         run.path = folder
         return run

@@ -78,7 +78,7 @@ def test_from_training_to_learning(
     front: list[object] = []
     if behind:
         ask("encoder", data, *order, "--width", 64, "--epochs", 2, "--batch-size", 16, "-o", "encoder.onnx")
-        front = ["--backbone", "encoder.onnx"]
+        front = ["--encoder", "encoder.onnx"]
     ask("train", data, *front, *order, "--method", "random", "--hidden", 80, "--k", 20, "-o", "run")
     ask("prune", "run", "--density", 0.3, "-o", "pruned")
     assert ask("export", "pruned", "-o", "model.onnx")["classes"] == list(CLASSES[:2])

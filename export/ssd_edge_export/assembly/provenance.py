@@ -34,7 +34,7 @@ def run_provenance(run: Run, readout: str, values: str) -> dict[str, Any]:
         "tasks_trained": run.tasks_trained,
         "hold_out": run.config.hold_out,
         "training": training,
-        **backbone(run),
+        **encoder(run),
         "readout": {"trained": run.config.readout, "shipped": readout},
         "values": values,
         **run.provenance,
@@ -42,13 +42,13 @@ def run_provenance(run: Run, readout: str, values: str) -> dict[str, Any]:
     }
 
 
-def backbone(run: Run) -> dict[str, Any]:
+def encoder(run: Run) -> dict[str, Any]:
     """Where the encoder in front came from; paths by their names alone."""
     config = run.config
-    if config.backbone is None:
+    if config.encoder is None:
         return {}
-    weights = None if config.backbone_weights is None else Path(config.backbone_weights).name
-    return {"backbone": {"name": Path(config.backbone).name, "weights": weights, "size": config.backbone_size}}
+    weights = None if config.encoder_weights is None else Path(config.encoder_weights).name
+    return {"encoder": {"name": Path(config.encoder).name, "weights": weights, "size": config.encoder_size}}
 
 
 def weights_provenance(values: str, density: float | None, criterion: str) -> dict[str, Any]:

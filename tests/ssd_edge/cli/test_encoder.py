@@ -37,7 +37,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, data in (("train", data_set(1, 240)), ("test", data_set(2, 60)), ("embedded", None)):
         if data is not None:
             np.savez(place / f"{name}.npz", x=data.x, y=data.y, classes=np.array(data.classes))
-    train(str(place / "train.npz"), backbone=str(place / "mine.onnx"), out=place / "run", **TRAINED)
+    train(str(place / "train.npz"), encoder=str(place / "mine.onnx"), out=place / "run", **TRAINED)
     return place / "run"
 
 
@@ -240,7 +240,7 @@ def test_images_that_do_not_fit(place: Path) -> None:
 def test_verify_against_a_run_behind_another_encoder(place: Path, run_folder: Path, tmp_path: Path) -> None:
     onnx.save(encoder_model(32, seed=7), tmp_path / "other.onnx")
     data = str(run_folder.parent / "train.npz")
-    train(data, backbone=str(tmp_path / "other.onnx"), out=tmp_path / "other", **TRAINED)
+    train(data, encoder=str(tmp_path / "other.onnx"), out=tmp_path / "other", **TRAINED)
     told = refused_check("model.onnx", tmp_path / "other")
     assert told["check"] == "run: encoder" and "not the run's, which is other, digest" in told["detail"]
     Path("bare.onnx").write_bytes(model_format.to_bytes(model_format.load("model.onnx").head))

@@ -1,4 +1,4 @@
-"""Backbones: torchvision models and ONNX files as encoders, preprocessing inside, weights checked."""
+"""Torchvision models and ONNX files as encoders: preprocessing inside, weights checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ssd_edge.encoders import Embeddings, make_encoder
 from ssd_edge.encoders.preprocess import Preprocess, Preset
 from ssd_edge.encoders.state_dicts import load_weights
 from ssd_edge.encoders.to_onnx import encoder_of, onnx_of
-from ssd_edge.encoders.torchvision import torchvision_backbone
+from ssd_edge.encoders.torchvision import torchvision_encoder
 from ssd_edge_export import export_model
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
@@ -67,7 +67,7 @@ def test_torchvision_model_becomes_an_encoder(weights: Path) -> None:
     x = torch.rand(3, 1, 12, 12, generator=torch.Generator().manual_seed(2))
     seen: list[torch.Tensor] = []
     whole.classifier[-1].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
-    preprocess = torchvision_backbone(NAME, (1, 12, 12), weights, 32).preprocess
+    preprocess = torchvision_encoder(NAME, (1, 12, 12), weights, 32).preprocess
     with torch.no_grad():
         whole.eval()(preprocess(x))
     found = EncoderSession(encoder).embed(x.numpy())
@@ -142,7 +142,7 @@ def test_download_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
     with pytest.raises(
-        DataError, match=r"cannot be downloaded from https://.*no route.*--backbone-weights"
+        DataError, match=r"cannot be downloaded from https://.*no route.*--encoder-weights"
     ) as caught:
         make_encoder(NAME, (3, 32, 32))
     assert "\n" not in str(caught.value)
@@ -162,14 +162,14 @@ def test_download_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         ("squeezenet1_1", (3, 8, 8), "has no last linear layer to take off"),
     ],
 )
-def test_backbones_that_cannot_be(name: str, shape: tuple[int, ...], message: str) -> None:
+def test_encoders_that_cannot_be(name: str, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         make_encoder(name, shape)
 
 
 def test_names_need_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(MissingExtraError, match=r"a backbone by name needs the \[train\] extra: pip install"):
+    with pytest.raises(MissingExtraError, match=r"an encoder by name needs the \[train\] extra: pip install"):
         make_encoder(NAME, (3, 8, 8))
 
 
@@ -177,7 +177,7 @@ def test_size_that_the_model_does_not_take(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("ssd_edge.encoders.torchvision.read_weights", lambda path: {})
     monkeypatch.setattr("ssd_edge.encoders.torchvision.load_weights", lambda *arguments: None)
     with pytest.raises(OptionError, match=r"alexnet does not take 16 x 16 pixels \(.*[Oo]utput size.*\)"):
-        torchvision_backbone("alexnet", (3, 8, 8), "any.pt", 16)
+        torchvision_encoder("alexnet", (3, 8, 8), "any.pt", 16)
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_own_onnx_file(own: Path) -> None:
 
 
 def test_options_of_models_do_not_go_with_files(own: Path) -> None:
-    with pytest.raises(OptionError, match=r"backbone-size goes with a model of torchvision; .*own.onnx is a file"):
+    with pytest.raises(OptionError, match=r"encoder-size goes with a model of torchvision; .*own.onnx is a file"):
         make_encoder(str(own), (1, 8, 8), size=3)
     with pytest.raises(FileNotFoundError):
         make_encoder("none.onnx", (1, 8, 8))
@@ -214,7 +214,7 @@ def samples(count: int = 40) -> Dataset:
 def test_resnet_from_training_to_one_file(tmp_path: Path) -> None:
     torch.manual_seed(0)
     torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "resnet18.pth")
-    options = {"backbone": "resnet18", "backbone_weights": str(tmp_path / "resnet18.pth"), "backbone_size": 64}
+    options = {"encoder": "resnet18", "encoder_weights": str(tmp_path / "resnet18.pth"), "encoder_size": 64}
     run = train(
         "digits", method="random", until_task=1, hidden=(100,), out=tmp_path / "run", device="cpu", **options
     )

@@ -1,4 +1,4 @@
-"""The encoder that ``backbone`` trains: what it computes, what it learns, what it refuses."""
+"""The encoder that the command ``encoder`` trains: what it computes, what it learns, what it refuses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from command_line import call, refused
 from torch.nn import functional
 
-from ssd_edge import train_backbone
+from ssd_edge import train_encoder
 from ssd_edge.data import Dataset, load
 from ssd_edge.encoders.augment import mirrored, moved, turn
 from ssd_edge.encoders.small import SmallEncoder
 from ssd_edge.encoders.to_onnx import encoder_of
-from ssd_edge.encoders.train import BackboneOptions, train_encoder
+from ssd_edge.encoders.train import EncoderOptions, fit_encoder
 from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import OptionError
 
@@ -44,7 +44,7 @@ def test_embeddings_and_their_onnx_form(shape: tuple[int, ...]) -> None:
 
 
 def test_it_learns_from_the_base_classes_alone() -> None:
-    found = train_backbone("digits", until_task=2, hold_out=0.2, seed=1, width=128, epochs=10, batch_size=16)
+    found = train_encoder("digits", until_task=2, hold_out=0.2, seed=1, width=128, epochs=10, batch_size=16)
     report = found.report
     assert report["classes"] == ["0", "1", "2", "3"] and report["out"] is None
     assert report["samples"] + round(0.2 * report["samples"] / 0.8) == pytest.approx(
@@ -56,7 +56,7 @@ def test_it_learns_from_the_base_classes_alone() -> None:
 
 def test_seeds_and_options_reach_it() -> None:
     def digest(**options: object) -> str:
-        return train_backbone("digits", until_task=1, **{**QUICK, "epochs": 1, **options}).encoder.digest
+        return train_encoder("digits", until_task=1, **{**QUICK, "epochs": 1, **options}).encoder.digest
 
     first = digest()
     assert digest() == first
@@ -72,22 +72,22 @@ def test_seeds_and_options_reach_it() -> None:
 
 
 def test_small_data_get_more_passes() -> None:
-    assert BackboneOptions().passes(24_000) == 7 and BackboneOptions().passes(500) == 400
-    assert BackboneOptions().passes(10**6) == 6 and BackboneOptions(epochs=2).passes(500) == 2
+    assert EncoderOptions().passes(24_000) == 7 and EncoderOptions().passes(500) == 400
+    assert EncoderOptions().passes(10**6) == 6 and EncoderOptions(epochs=2).passes(500) == 2
 
 
 def test_the_global_seed_is_left_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    train_backbone("digits", until_task=1, **{**QUICK, "epochs": 1})
+    train_encoder("digits", until_task=1, **{**QUICK, "epochs": 1})
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_few_samples_and_no_turns() -> None:
     data = Dataset(np.random.default_rng(0).random((6, 1, 4, 4), np.float32), np.arange(6) % 2, ("a", "b"))
-    options = BackboneOptions(width=32, epochs=1, turns=False, shift=0.0)
-    trained = train_encoder(data, options, data, device=torch.device("cpu"))
+    options = EncoderOptions(width=32, epochs=1, turns=False, shift=0.0)
+    trained = fit_encoder(data, options, data, device=torch.device("cpu"))
     assert trained.encoder.width == 32 and trained.held is not None
 
 
@@ -105,13 +105,13 @@ def test_few_samples_and_no_turns() -> None:
 )
 def test_options_that_break_a_rule(options: dict[str, object], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        train_backbone("digits", **options)
+        train_encoder("digits", **options)
 
 
 def test_samples_of_four_dimensions() -> None:
     data = Dataset(np.zeros((4, 1, 2, 2, 2), np.float32), np.arange(4) % 2, ("a", "b"))
     with pytest.raises(OptionError, match="on images or windows of signals, not on samples of 1 x 2 x 2 x 2"):
-        train_backbone(data, tasks=1)
+        train_encoder(data, tasks=1)
 
 
 class TestCommand:

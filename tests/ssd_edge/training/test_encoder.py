@@ -49,7 +49,7 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def begin(**options: object) -> Run:
-    return train("digits", backbone="own.onnx", out="runs/a", **{**QUICK, "until_task": 2, **options})
+    return train("digits", encoder="own.onnx", out="runs/a", **{**QUICK, "until_task": 2, **options})
 
 
 def test_the_network_learns_from_embeddings(place: Path) -> None:
@@ -91,15 +91,26 @@ def test_embeddings_are_computed_once(place: Path, embedded: list[int]) -> None:
     prune(Run.load("runs/a"), density=0.5).save("runs/b")
     Run.load("runs/b").training_data()
     again = train(
-        "digits", backbone="own.onnx", out="runs/c", method="random", until_task=3, class_order=None, **QUICK
+        "digits", encoder="own.onnx", out="runs/c", method="random", until_task=3, class_order=None, **QUICK
     )
     assert max(embedded, default=0) <= 6 and again.encoder == run.encoder
+
+
+def test_run_folder_of_an_earlier_revision_loads(place: Path) -> None:
+    begin(method="random")
+    config = Path("runs/a/config.toml")
+    config.write_text(config.read_text().replace('encoder = "own.onnx"', 'backbone = "own.onnx"'))
+    assert "\nbackbone = " in config.read_text()
+    run = Run.load("runs/a")
+    assert run.config.encoder == "own.onnx" and run.encoder is not None
+    with pytest.raises(OptionError, match=r"no option 'backbone'; there are .*, encoder,"):
+        train("digits", backbone="own.onnx")
 
 
 def test_resumed_run_ends_with_the_same_bits(place: Path) -> None:
     begin(method="ssd", until_task=1)
     parted = resume("runs/a", until_task=2)
-    whole = train("digits", backbone="own.onnx", out="runs/whole", method="ssd", until_task=2, **QUICK)
+    whole = train("digits", encoder="own.onnx", out="runs/whole", method="ssd", until_task=2, **QUICK)
     for name, value in whole.network.state_dict().items():
         assert torch.equal(parted.network.state_dict()[name], value), name
 
@@ -107,7 +118,7 @@ def test_resumed_run_ends_with_the_same_bits(place: Path) -> None:
 def test_without_a_folder(place: Path) -> None:
     x, y = images(0, 120)
     data = Dataset(x, y, ("a", "b", "c"))
-    run = train(data, backbone="own.onnx", method="random", tasks=1, **QUICK)
+    run = train(data, encoder="own.onnx", method="random", tasks=1, **QUICK)
     assert run.training_data().input_shape == (24,) and run.metrics["average_accuracy"] > 0.9
     assert [path.name for path in place.iterdir()] == ["own.onnx"]
 
@@ -117,11 +128,11 @@ def test_a_path_and_embeddings_of_ones_own(place: Path) -> None:
     data = Dataset(x, y, ("a", "b", "c"))
     own = Embeddings(Encoder.from_onnx("own.onnx"))
     options = {"method": "random", "tasks": 1, **QUICK}
-    first = train(data, backbone=Path("own.onnx"), **options)
-    assert first.config.backbone == "own.onnx"
-    second = train(data, backbone="own.onnx", embeddings=own, **options)
+    first = train(data, encoder=Path("own.onnx"), **options)
+    assert first.config.encoder == "own.onnx"
+    second = train(data, encoder="own.onnx", embeddings=own, **options)
     assert second.embeddings is own and second.metrics["accuracy_matrix"] == first.metrics["accuracy_matrix"]
-    with pytest.raises(OptionError, match="embeddings go with a backbone: give its name, too"):
+    with pytest.raises(OptionError, match="embeddings go with an encoder: give its name, too"):
         train(data, embeddings=own, **options)
 
 
@@ -133,7 +144,7 @@ def test_stopped_while_encoding(place: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     embed = EncoderSession.embed
     monkeypatch.setattr(EncoderSession, "embed", stop)
-    result = call("train", "digits", "--backbone", "own.onnx", "--tasks", 1, "-o", "run")
+    result = call("train", "digits", "--encoder", "own.onnx", "--tasks", 1, "-o", "run")
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr.startswith("stopped before training began; embeddings made so far are kept")
     assert not Path("run").exists()
@@ -154,12 +165,12 @@ def test_another_encoder_in_the_folder(place: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backbone_size": 8}, "backbone-size goes with a backbone: give one"),
-        ({"backbone_weights": "w.pt"}, "backbone-weights goes with a backbone: give one"),
-        ({"backbone": "resnet18", "backbone_size": 0}, "backbone-size must be at least 1, got 0"),
+        ({"encoder_size": 8}, "encoder-size goes with an encoder: give one"),
+        ({"encoder_weights": "w.pt"}, "encoder-weights goes with an encoder: give one"),
+        ({"encoder": "resnet18", "encoder_size": 0}, "encoder-size must be at least 1, got 0"),
         (
-            {"backbone": "resnet18", "method": "views"},
-            "method views looks at images, and a backbone makes embeddings",
+            {"encoder": "resnet18", "method": "views"},
+            "method views looks at images, and an encoder makes embeddings",
         ),
     ],
 )
@@ -172,21 +183,21 @@ def test_options_that_do_not_go_together(options: dict[str, object], message: st
     ("arguments", "message"),
     [
         (
-            ["digits", "--backbone", "resnet81"],
-            "backbone 'resnet81' is neither a file nor a model of torchvision; did",
+            ["digits", "--encoder", "resnet81"],
+            "encoder 'resnet81' is neither a file nor a model of torchvision; did",
         ),
-        (["digits", "--backbone", "none.onnx"], "none.onnx: No such file or directory"),
-        (["wide.npz", "--backbone", "own.onnx"], "encoder own takes samples of 1 x 8 x 8, the data set's are 3"),
+        (["digits", "--encoder", "none.onnx"], "none.onnx: No such file or directory"),
+        (["wide.npz", "--encoder", "own.onnx"], "encoder own takes samples of 1 x 8 x 8, the data set's are 3"),
         (
-            ["wide.npz", "--backbone", "resnet18"],
+            ["wide.npz", "--encoder", "resnet18"],
             "resnet18 takes images, 1 or 3 channels x height x width; the data",
         ),
-        (["digits", "--backbone", "resnet18", "--backbone-weights", "w.pt"], "w.pt: not weights that can be read"),
+        (["digits", "--encoder", "resnet18", "--encoder-weights", "w.pt"], "w.pt: not weights that can be read"),
         (
-            ["digits", "--backbone", "own.onnx", "--backbone-weights", "w.pt"],
-            "backbone-weights goes with a model of",
+            ["digits", "--encoder", "own.onnx", "--encoder-weights", "w.pt"],
+            "encoder-weights goes with a model of",
         ),
-        (["digits", "--backbone", "w.pt"], "w.pt: not an ONNX model"),
+        (["digits", "--encoder", "w.pt"], "w.pt: not an ONNX model"),
     ],
 )
 def test_one_line_and_nothing_written(place: Path, arguments: list[str], message: str) -> None:
@@ -197,16 +208,16 @@ def test_one_line_and_nothing_written(place: Path, arguments: list[str], message
     assert sorted(place.iterdir()) == before
 
 
-def test_resume_takes_no_other_backbone(place: Path) -> None:
+def test_resume_takes_no_other_encoder(place: Path) -> None:
     begin(method="random", until_task=1)
-    message = refused("train", "--resume", "-o", "runs/a", "--backbone", "own.onnx")
-    assert message == "--resume takes its options from runs/a/config.toml; leave out backbone"
+    message = refused("train", "--resume", "-o", "runs/a", "--encoder", "own.onnx")
+    assert message == "--resume takes its options from runs/a/config.toml; leave out encoder"
 
 
 class TestCompare:
     def rows(self, **options: object) -> Callable[[], dict[str, list[float]]]:
         def run() -> dict[str, list[float]]:
-            found = compare("digits", ["random"], backbone="own.onnx", seeds=2, until_task=2, **QUICK, **options)
+            found = compare("digits", ["random"], encoder="own.onnx", seeds=2, until_task=2, **QUICK, **options)
             return {row["name"]: row["average_accuracy"]["values"] for row in found.document["rows"]}
 
         return run
@@ -229,7 +240,7 @@ class TestCompare:
         assert self.rows(out="table", jobs=1, resume=True)() != first
 
     def test_side_by_side(self, place: Path) -> None:
-        arguments = ["compare", "digits", "--methods", "random", "--backbone", "own.onnx", "--seeds", 1]
+        arguments = ["compare", "digits", "--methods", "random", "--encoder", "own.onnx", "--seeds", 1]
         result = call(*arguments, "--hidden", 40, "--epochs", 1, "--until-task", 2, "--jobs", 2, "-o", "table")
         assert result.exit_code == 0, result.stderr
         assert len(list(Path("table", CACHE).rglob("*.npy"))) == 8

@@ -47,7 +47,7 @@ def test_two_processes_equal_one(tmp_path, options):
 @pytest.mark.slow
 def test_embeddings_are_made_by_the_main_process(tmp_path):
     (tmp_path / "own.onnx").write_bytes(encoder_model(24).SerializeToString())
-    options = {"method": "random", "hidden": "40", "until_task": "2", "backbone": str(tmp_path / "own.onnx")}
+    options = {"method": "random", "hidden": "40", "until_task": "2", "encoder": str(tmp_path / "own.onnx")}
     flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "ssd_edge", "train", "digits", *flags, "--device", "cpu", "-o", "run"]
