@@ -19,7 +19,7 @@ from ssd_edge_export.options import Budget, Criterion, Inhibition
 from ssd_edge_export.pruning.pruning import prune
 from ssd_edge_export.samples import run_samples, samples_of, task_names
 from ssd_edge_export.writing import write_model
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind, ValuesType, require_choice
 from ssd_edge_runtime.state import ModelState

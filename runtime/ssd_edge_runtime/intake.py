@@ -10,7 +10,7 @@ from ssd_edge_runtime.serving.inputs import as_samples
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.encoder.encoder import EncoderSession
+    from ssd_edge_runtime.encoder import EncoderSession
 
 
 class Intake:
@@ -36,7 +36,7 @@ class Intake:
         """The encoder's session, made when it is needed first: opening a model runs nothing."""
         with self._opening:
             if self._session is None:
-                from ssd_edge_runtime.encoder.encoder import EncoderSession
+                from ssd_edge_runtime.encoder import EncoderSession
 
                 assert self._encoder is not None
                 self._session = EncoderSession(self._encoder, self._threads)

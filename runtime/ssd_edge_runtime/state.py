@@ -13,7 +13,7 @@ from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKi
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.encoder.encoder import Encoder
+    from ssd_edge_runtime.encoder import Encoder
 
 
 @dataclass(eq=False)

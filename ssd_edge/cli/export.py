@@ -72,10 +72,10 @@ def command(
     from ssd_edge_export.export import export_model
     from ssd_edge_export.pruning.activity import watched
     from ssd_edge_export.writing import check_place
-    from ssd_edge_runtime.encoder.encoder import Encoder
+    from ssd_edge_runtime.encoder import import_encoder
 
     check_place(out)
-    options["encoder"] = None if encoder is None else Encoder.from_onnx(encoder)
+    options["encoder"] = None if encoder is None else import_encoder(encoder)
     with passes("counting") as report_pass, watched(report_pass):
         path = export_model(Run.load(run), out, learning_state=learning_state, **options)
     report = summary(path)

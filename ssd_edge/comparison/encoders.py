@@ -12,7 +12,7 @@ from ssd_edge.encoders.embeddings import Report, counting
 from ssd_edge.encoders.folder import write_encoder
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.run import load_data, task_classes
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import import_encoder
 
 ENCODERS = "encoders"
 
@@ -28,7 +28,7 @@ class Front:
 
     def open(self) -> Embeddings:
         """Its embeddings, those computed before found again."""
-        return Embeddings(Encoder.from_onnx(self.path, self.name), self.cache)
+        return Embeddings(import_encoder(self.path, self.name), self.cache)
 
 
 class Fronts:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssd_edge.data import Dataset
 from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
+from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import DataError
 
 CACHE = "embeddings.cache"

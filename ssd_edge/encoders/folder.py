@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge.encoders.embeddings import CACHE, Embeddings
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import Encoder, import_encoder
 from ssd_edge_runtime.errors import DataError
 
 ENCODER = "encoder.onnx"
@@ -35,7 +35,7 @@ def load_embeddings(folder: Path, encoder: str | None) -> Embeddings | None:
         return None
     if not (folder / ENCODER).is_file():
         raise DataError(f"{folder}: {ENCODER} is missing, which this run was trained behind")
-    return Embeddings(Encoder.from_onnx(folder / ENCODER, Path(encoder).stem), folder.parent / CACHE)
+    return Embeddings(import_encoder(folder / ENCODER, Path(encoder).stem), folder.parent / CACHE)
 
 
 def check_same(folder: Path, digest: str | None, embeddings: Embeddings | None) -> None:

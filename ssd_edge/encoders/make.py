@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssd_edge.encoders.to_onnx import encoder_of
 from ssd_edge.encoders.torchvision import torchvision_encoder
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import Encoder, import_encoder
 from ssd_edge_runtime.errors import OptionError
 
 
@@ -28,7 +28,7 @@ def make_encoder(
     if is_file(encoder):
         for option, value in (("encoder-weights", weights), ("encoder-size", size)):
             OptionError.unless(value is None, f"{option} goes with a model of torchvision; {encoder} is a file")
-        return Encoder.from_onnx(encoder)
+        return import_encoder(encoder)
     module = torchvision_encoder(str(encoder), input_shape, weights, size)
     return encoder_of(module, input_shape, str(encoder))
 

@@ -8,13 +8,13 @@ import warnings
 import torch
 from torch import nn
 
-from ssd_edge_runtime.encoder.encoder import Encoder
-from ssd_edge_runtime.model_file.graph import OPSET
+from ssd_edge_runtime.encoder import Encoder, import_encoder
+from ssd_edge_runtime.onnx.messages import OPSET
 
 
 def encoder_of(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Encoder:
     """``module``, float32 (N, *input_shape) to (N, width), as an encoder called ``name``."""
-    return Encoder.from_onnx(onnx_of(module, input_shape), name)
+    return import_encoder(onnx_of(module, input_shape), name)
 
 
 def onnx_of(module: nn.Module, input_shape: tuple[int, ...]) -> bytes:

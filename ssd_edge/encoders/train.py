@@ -17,7 +17,7 @@ from ssd_edge.data import Dataset
 from ssd_edge.encoders.augment import mirrored, moved, turn
 from ssd_edge.encoders.small import Classifier, SmallEncoder, as_images
 from ssd_edge.encoders.to_onnx import encoder_of
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import OptionError
 
 STEPS, FEWEST = 1200, 6

@@ -14,7 +14,7 @@ from ssd_edge.encoders.train import EncoderOptions, fit_encoder
 from ssd_edge.training.api import pick_device
 from ssd_edge.training.config import DeviceChoice, TrainConfig
 from ssd_edge.training.run import IN_MEMORY, load_data, task_classes
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
 
 

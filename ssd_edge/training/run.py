@@ -18,7 +18,7 @@ from ssd_edge.model import TopKNetwork, network_from_tensors, network_to_tensors
 from ssd_edge.model.tensors import load_tensors, save_tensors
 from ssd_edge.training.accuracy_plot import plot_accuracy_matrix
 from ssd_edge.training.config import TrainConfig
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.state import Statistics

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import Encoder, import_encoder
 from ssd_edge_runtime.state import ModelState
 
 SHAPE = (1, 8, 8)
@@ -44,7 +44,7 @@ def encoder_model(
 @cache
 def tiny_encoder(width: int = 20, seed: int = 0) -> Encoder:
     """The same in normal form."""
-    return Encoder.from_onnx(encoder_model(width, seed=seed).SerializeToString(), name="tiny")
+    return import_encoder(encoder_model(width, seed=seed).SerializeToString(), name="tiny")
 
 
 def behind(encoder: Encoder, state: ModelState) -> ModelState:

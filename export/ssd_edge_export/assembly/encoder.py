@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ssd_edge.data import Dataset
 from ssd_edge.training import Run
-from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
+from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.state import ModelState
 

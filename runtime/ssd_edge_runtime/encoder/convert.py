@@ -11,28 +11,31 @@ import numpy as np
 import onnx
 from onnx import TensorProto, inliner, numpy_helper
 
-from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.encoder.encoder import INPUT, OUTPUT, PREFIX, Encoder, EncoderSession
-from ssd_edge_runtime.encoder.parts import ELEMENT_TYPES
+from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder.parts import ELEMENT_TYPES, INPUT, OUTPUT, PREFIX
+from ssd_edge_runtime.encoder.trial import check_trial, run_original
 from ssd_edge_runtime.errors import EdgeModelError, first_line
-from ssd_edge_runtime.model_file.graph import OPSET
-from ssd_edge_runtime.onnx.session import open_session
+from ssd_edge_runtime.onnx.messages import OPSET
 
 Proto = Any
 DEFAULT_DOMAINS = ("", "ai.onnx")
-SAMPLES = 3
-"""Samples that an encoder is tried on."""
-SAME = 1e-3
-"""Of the largest value of an embedding: more than rounding makes between two ways to compute the same."""
 
 
-def import_encoder(source: bytes | str | PathLike[str], name: str | None) -> Encoder:
-    """What :meth:`Encoder.from_onnx` promises."""
+def import_encoder(source: bytes | str | PathLike[str], name: str | None = None) -> Encoder:
+    """The encoder in somebody's ONNX model, brought to operator set 18 and into normal form.
+
+    It must have one float32 input whose dimensions, apart from the batch, are fixed, one float32 output, and
+    only ONNX's own operators, without control flow. It is run once here: its answers must be finite, those of
+    the original, and the same for a sample alone as for a sample among others. Needs onnxruntime.
+
+    Raises :class:`EdgeModelError`, in one line, for anything else; OSError if the file cannot be read.
+    """
     told = name or ("encoder" if isinstance(source, bytes) else Path(source).stem)
     try:
         original = read_model(source)
         model = at_opset(original)
-        samples, outputs = run_original(original, check_interface(model))
+        shape, batch = check_interface(model), network_inputs(original)[0].type.tensor_type.shape.dim[0].dim_value
+        samples, outputs = run_original(original, batch, shape)
         expected = outputs.reshape(len(samples), -1)
         encoder = replace(normalize(model, told, outputs.ndim == 2), width=expected.shape[1])
         check_trial(encoder, samples, expected)
@@ -233,49 +236,3 @@ def plain_node(node: Proto, rename: dict[str, str]) -> Proto:
         if own.type == onnx.AttributeProto.TENSOR:
             attribute.t.CopyFrom(plain_tensor(own.t, ""))
     return plain
-
-
-def run_original(model: Proto, shape: tuple[int, ...]) -> tuple[Float32, Float32]:
-    """Samples, and what the model as it was given makes of them, float32 (N, ...)."""
-    batch = network_inputs(model)[0].type.tensor_type.shape.dim[0].dim_value or SAMPLES
-    samples = np.random.default_rng(0).random((batch, *shape), np.float32)
-    try:
-        session = open_session(model.SerializeToString(), threads=1)
-        outputs = session.run(None, {session.get_inputs()[0].name: samples})[0]
-    except ImportError:
-        raise EdgeModelError("trying an encoder needs onnxruntime: pip install onnxruntime") from None
-    except Exception as error:  # whatever ONNX Runtime or protobuf raise about a foreign graph
-        raise EdgeModelError(f"ONNX Runtime does not run it: {first_line(error)}") from None
-    good = outputs.ndim >= 2 and len(outputs) == batch and outputs.size > 0
-    EdgeModelError.unless(good, f"{batch} samples give {list(outputs.shape)}: its output must be [batch, ...]")
-    return samples, outputs
-
-
-def check_trial(encoder: Encoder, samples: Float32, expected: Float32) -> None:
-    """Refuse an encoder that does not give what the original gave, or whose samples depend on each other."""
-    try:
-        onnx.checker.check_model(encoder.to_onnx(), full_check=True)
-    except Exception as error:  # the checker's own, and what shape inference raises
-        raise EdgeModelError(f"onnx refuses it: {first_line(error)}") from None
-    session = EncoderSession(encoder)
-    EdgeModelError.unless(
-        bool(np.isfinite(expected).all()), "its output for samples between 0 and 1 holds NaN or infinity"
-    )
-    try:
-        given = session.embed(samples)
-        together = session.embed(np.concatenate([samples, samples[::-1]]))[: len(samples)]
-        alone = session.embed(samples[:1])
-    except EdgeModelError as error:
-        raise EdgeModelError(f"its batch size must be free, make that dimension symbolic: {error}") from None
-    try:
-        session.embed(np.zeros_like(samples[:1]))
-    except EdgeModelError:
-        raise EdgeModelError("its output for a sample of zeros holds NaN or infinity") from None
-    scale = float(np.abs(expected).max()) or 1.0
-    same = np.abs(given - expected).max() <= SAME * scale
-    EdgeModelError.unless(bool(same), f"in operator set {OPSET} it gives other answers: export it with that set")
-    apart = max(np.abs(together - given).max(), np.abs(alone - given[:1]).max())
-    same = apart <= SAME * scale
-    EdgeModelError.unless(
-        bool(same), "a sample's answer depends on the others in its batch: export it for inference"
-    )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from ssd_edge_runtime.encoder.encoder import INPUT, OUTPUT, PREFIX
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.onnx.protobuf import fields
 from ssd_edge_runtime.onnx.tensors import utf8
 
+PREFIX = "encoder."
+"""What the name of every value inside an encoder begins with."""
+INPUT, OUTPUT = "input", "encoder.output"
+"""What an encoder reads, float32 (batch, *input_shape), and what the model reads of it, float32 (batch, width)."""
 ELEMENT_TYPES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8}
 """Bytes of an element by ``TensorProto.DataType``: floats of 16 to 64 bits, integers of 8 to 64, booleans."""
 MAX_DIMENSIONS, MAX_NAME = 16, 1000

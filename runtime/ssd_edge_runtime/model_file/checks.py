@@ -15,7 +15,7 @@ from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Statistics, Teacher
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.encoder.encoder import Encoder
+    from ssd_edge_runtime.encoder import Encoder
 
 MAX_DIMENSIONS = 8
 MAX_NAME = 1000

@@ -10,7 +10,19 @@ from os import PathLike
 from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file.graph import IR_VERSION, OPSET
+from ssd_edge_runtime.onnx.messages import (
+    GRAPH,
+    IR,
+    IR_VERSION,
+    METADATA,
+    OPSET,
+    OPSETS,
+    PRODUCER,
+    PRODUCER_NAME,
+    TRAINING,
+    model_message,
+    opset_message,
+)
 from ssd_edge_runtime.onnx.protobuf import Message, fields
 from ssd_edge_runtime.onnx.tensors import utf8
 
@@ -20,9 +32,6 @@ FORMAT_KEY, MANIFEST_KEY, DIGEST_KEY = "ssd_edge.format", "ssd_edge.manifest", "
 DIGEST_LENGTH = 64
 MAX_FILE = 2**31 - 1
 """Protobuf's own limit on the size of a message."""
-IR, PRODUCER, GRAPH, OPSETS, METADATA, TRAINING = 1, 2, 7, 8, 14, 20
-"""Fields of ``ModelProto`` that a file has; any other is refused."""
-PRODUCER_NAME = "ssd-edge"
 
 
 @dataclass
@@ -66,8 +75,7 @@ def write(graph: Message, manifest: bytes, training: Message | None) -> bytes:
     :raises EdgeModelError: if the file would exceed protobuf's 2 GiB.
     """
     zeros = b"0" * DIGEST_LENGTH
-    model = Message().integer(IR, IR_VERSION).text(PRODUCER, PRODUCER_NAME).message(GRAPH, graph)
-    model.message(OPSETS, Message().text(1, "").integer(2, OPSET))
+    model = model_message(graph)
     model.message(METADATA, metadata_message(FORMAT_KEY, b"%d" % FORMAT))
     model.message(METADATA, metadata_message(MANIFEST_KEY, manifest))
     model.message(METADATA, metadata_message(DIGEST_KEY, zeros))
@@ -82,12 +90,6 @@ def write(graph: Message, manifest: bytes, training: Message | None) -> bytes:
         digest.update(part)
     model.parts[at] = digest.hexdigest().encode()
     return model.tobytes()
-
-
-def write_plain(graph: Message) -> bytes:
-    """An ordinary ONNX file with nothing of ours in it but the graph."""
-    model = Message().integer(IR, IR_VERSION).text(PRODUCER, PRODUCER_NAME).message(GRAPH, graph)
-    return model.message(OPSETS, Message().text(1, "").integer(2, OPSET)).tobytes()
 
 
 def _metadata(entry: memoryview, at: int) -> Iterator[tuple[str, memoryview, int]]:
@@ -167,7 +169,7 @@ def check_ours(container: Container) -> None:
         raise EdgeModelError(f"the file has field {container.unknown} of ModelProto, which is not understood")
     if container.ir_version != IR_VERSION:
         raise EdgeModelError(f"IR version must be {IR_VERSION}, got {container.ir_version}")
-    if container.opsets != [Message().text(1, "").integer(2, OPSET).tobytes()]:
+    if container.opsets != [opset_message().tobytes()]:
         raise EdgeModelError(f"the only operator set must be ONNX's own, version {OPSET}")
 
 

@@ -24,16 +24,15 @@ from ssd_edge_runtime.model_file.learning_tensors import (
 )
 from ssd_edge_runtime.model_file.manifest import Manifest
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
+from ssd_edge_runtime.onnx.messages import INITIALIZER, INPUT, NAME, NODE, OUTPUT
 from ssd_edge_runtime.onnx.protobuf import fields
 from ssd_edge_runtime.onnx.tensors import TensorSpec, read_tensor, utf8
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.encoder.encoder import Encoder
+    from ssd_edge_runtime.encoder import Encoder
 
-NODE, NAME, INITIALIZER, INPUT, OUTPUT = 1, 2, 5, 11, 12
-"""Fields of ``GraphProto`` that a file has; any other is refused."""
 BASE_MEMORY, MEMORY_PER_BYTE = 64 << 20, 16
 """Reading a file allocates at most ``BASE_MEMORY`` and this many bytes for each of its own."""
 
@@ -63,7 +62,7 @@ def check_memory(manifest: Manifest, file_bytes: int, limit: int | None) -> None
 
 
 def read_graph(data: memoryview, name: str) -> dict[int, list[memoryview]]:
-    """The parts of a ``GraphProto``, as bytes by field."""
+    """The parts of a ``GraphProto``, as bytes by field; any other field is refused."""
     parts: dict[int, list[memoryview]] = {number: [] for number in (NODE, NAME, INITIALIZER, INPUT, OUTPUT)}
     for number, value, _ in fields(data):
         if number not in parts or isinstance(value, int):
@@ -89,7 +88,7 @@ def read_encoder(parts: dict[int, list[memoryview]], structure: Structure) -> En
     shape = structure.encoder
     if shape is None:
         return None
-    from ssd_edge_runtime.encoder.encoder import Encoder
+    from ssd_edge_runtime.encoder import Encoder
 
     nodes, tensors = parts[NODE][: shape.nodes], parts[INITIALIZER][: shape.initializers]
     del parts[NODE][: shape.nodes], parts[INITIALIZER][: shape.initializers]

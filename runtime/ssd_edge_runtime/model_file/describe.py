@@ -15,7 +15,7 @@ from ssd_edge_runtime.model_file.decode import decode_state, stored_parts
 from ssd_edge_runtime.state import Layer, ModelState
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.encoder.encoder import Encoder
+    from ssd_edge_runtime.encoder import Encoder
 
 
 def neuron_counts(layers: list[Layer], class_samples: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ssd_edge_runtime.model_file import codecs, container, manifest
 from ssd_edge_runtime.model_file.codecs import Storage
-from ssd_edge_runtime.model_file.graph import Graph, build_graph, graph_message
+from ssd_edge_runtime.model_file.graph import Graph, build_graph, encode_graph
 from ssd_edge_runtime.model_file.learning_tensors import Arrays, learning_shape, learning_specs, pack
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
 from ssd_edge_runtime.onnx.protobuf import Message
@@ -93,7 +93,7 @@ def inference_graph(state: ModelState, structure: Structure) -> Message:
     arrays = encode_readout(state)
     for layer, shape in zip(state.layers, structure.layers, strict=True):
         arrays |= encode_layer(layer, shape, state)
-    return graph_message(GRAPH_NAME, graph, buffers(graph.tensors, arrays), state.encoder)
+    return encode_graph(GRAPH_NAME, graph, buffers(graph.tensors, arrays), state.encoder)
 
 
 def encode_state(state: ModelState, keep_learning: bool) -> bytes:
@@ -104,6 +104,6 @@ def encode_state(state: ModelState, keep_learning: bool) -> bytes:
     if shape is not None:
         graph = Graph()
         graph.tensors = learning_specs(structure, shape)
-        training = graph_message(LEARNING_NAME, graph, buffers(graph.tensors, pack(state, shape)))
+        training = encode_graph(LEARNING_NAME, graph, buffers(graph.tensors, pack(state, shape)))
     text = manifest.encode(state, structure, shape)
     return container.write(inference_graph(state, structure), text, training)

@@ -16,6 +16,7 @@ from ssd_edge_runtime.model_file.container import FORMAT, read_file
 from ssd_edge_runtime.model_file.decode import decode_state
 from ssd_edge_runtime.model_file.describe import describe
 from ssd_edge_runtime.model_file.encode import encode_state, inference_graph, structure_of
+from ssd_edge_runtime.onnx.messages import model_message
 from ssd_edge_runtime.state import ModelState
 
 __all__ = [
@@ -97,4 +98,4 @@ def to_dense_onnx(state: ModelState) -> bytes:
     check_state(state)
     dense = replace(state, values_type="float32")
     graph = inference_graph(dense, structure_of(dense, ["dense"] * len(state.layers)))
-    return container.write_plain(graph)
+    return model_message(graph).tobytes()

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.model_file.structure import ENCODER_OUTPUT, LayerShape, Structure
+from ssd_edge_runtime.encoder.parts import OUTPUT as ENCODER_OUTPUT
+from ssd_edge_runtime.model_file.structure import LayerShape, Structure
+from ssd_edge_runtime.onnx.messages import attribute, graph_message, value_info
 from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import CODES, TensorSpec, little_endian, tensor_message
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.encoder.encoder import Encoder
+    from ssd_edge_runtime.encoder import Encoder
 
-OPSET = 18
-IR_VERSION = 8
 OPERATORS = (
     "Add",
     "Cast",
@@ -40,29 +40,6 @@ OPERATORS = (
     "TopK",
 )
 """Every operator that a file may use outside its encoder, all of ONNX's default domain."""
-FLOAT, INT, STRING, TENSOR = 1, 2, 3, 4
-"""``AttributeProto.type``."""
-
-
-def attribute(name: str, value: int | str | TensorSpec) -> Message:
-    """An ``AttributeProto``: an integer, a string or a constant tensor."""
-    message = Message().text(1, name)
-    if isinstance(value, int):
-        return message.integer(3, value).integer(20, INT)
-    if isinstance(value, str):
-        return message.text(4, value).integer(20, STRING)
-    assert value.constant is not None
-    return message.message(5, tensor_message(value, value.constant)).integer(20, TENSOR)
-
-
-def value_info(name: str, shape: tuple[int | str, ...]) -> bytes:
-    """A ``ValueInfoProto`` of float32; strings are symbolic dimensions."""
-    dims = Message()
-    for length in shape:
-        dim = Message().integer(1, length) if isinstance(length, int) else Message().text(2, length)
-        dims.message(1, dim)
-    tensor = Message().integer(1, CODES["float32"]).message(2, dims)
-    return Message().text(1, name).message(2, Message().message(1, tensor)).tobytes()
 
 
 class Graph:
@@ -224,19 +201,12 @@ def build_graph(structure: Structure) -> Graph:
     return graph
 
 
-def graph_message(name: str, graph: Graph, data: dict[str, memoryview], encoder: Encoder | None = None) -> Message:
+def encode_graph(name: str, graph: Graph, data: dict[str, memoryview], encoder: Encoder | None = None) -> Message:
     """A ``GraphProto``; ``data`` holds the elements of the tensors that are not constants."""
-    message = Message()
-    for node in (*encoder.nodes, *graph.nodes) if encoder is not None else graph.nodes:
-        message.data(1, node)
-    message.text(2, name)
-    for tensor in encoder.tensors if encoder is not None else ():
-        message.data(5, tensor)
-    for spec in graph.tensors:
-        elements = data[spec.name] if spec.constant is None else spec.constant
-        message.message(5, tensor_message(spec, elements))
-    for info in graph.inputs:
-        message.data(11, info)
-    for info in graph.outputs:
-        message.data(12, info)
-    return message
+    tensors = [
+        tensor_message(spec, data[spec.name] if spec.constant is None else spec.constant) for spec in graph.tensors
+    ]
+    if encoder is None:
+        return graph_message(name, graph.nodes, tensors, graph.inputs, graph.outputs)
+    nodes = (*encoder.nodes, *graph.nodes)
+    return graph_message(name, nodes, (*encoder.tensors, *tensors), graph.inputs, graph.outputs)

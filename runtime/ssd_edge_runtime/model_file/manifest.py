@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.errors import EdgeModelError, OptionError
 from ssd_edge_runtime.model_file import strict_json as jsonsafe
@@ -12,10 +12,13 @@ from ssd_edge_runtime.model_file.checks import MAX_DIMENSIONS, check_classes
 from ssd_edge_runtime.model_file.codecs import Storage
 from ssd_edge_runtime.model_file.learning_tensors import LearningShape, TeacherShape
 from ssd_edge_runtime.model_file.strict_json import Section
-from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS, EncoderShape, LayerShape, Structure
+from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS, LayerShape, Structure
 from ssd_edge_runtime.onnx.protobuf import MAX_FIELDS
 from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions, ReadoutKind, ValuesType
 from ssd_edge_runtime.state import ModelState
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.encoder import EncoderShape
 
 STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
 VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")
@@ -108,6 +111,8 @@ def _layers(values: list[Any], width: int) -> tuple[LayerShape, ...]:
 
 
 def _encoder(value: Any) -> EncoderShape:
+    from ssd_edge_runtime.encoder import EncoderShape
+
     section = Section(value, "encoder")
     shape = EncoderShape(
         section.text("name"),

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from ssd_edge_runtime.model_file.codecs import Storage, column_type
 from ssd_edge_runtime.options import ReadoutKind, ValuesType
 
+if TYPE_CHECKING:
+    from ssd_edge_runtime.encoder import EncoderShape
+
 MAX_LAYERS = 64
 MAX_ENTRIES = 2**31 - 1
 """Rows x columns of one matrix: positions in the flattened matrix are int32 in the graph."""
-ENCODER_OUTPUT = "encoder.output"
-"""What the first layer reads where there is an encoder, float32 (batch, d)."""
-
-
-@dataclass(frozen=True)
-class EncoderShape:
-    """What the manifest says of an encoder; its nodes and initializers come first in the graph."""
-
-    name: str
-    width: int
-    nodes: int
-    initializers: int
-    digest: str
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def test_threads_are_for_the_encoder(place: Path, command: str, monkeypatch: pyt
         threads.append(count)
         return open_session(data, count)
 
-    monkeypatch.setattr("ssd_edge_runtime.encoder.encoder.open_session", opened)
+    monkeypatch.setattr("ssd_edge_runtime.encoder.session.open_session", opened)
     ask(*command.split(), "--threads", 2)
     assert threads == [2]
 

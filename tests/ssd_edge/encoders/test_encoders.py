@@ -21,7 +21,7 @@ from ssd_edge.encoders.to_onnx import encoder_of, onnx_of
 from ssd_edge.encoders.torchvision import torchvision_encoder
 from ssd_edge_export import export_model
 from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
+from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import DataError, EdgeModelError, MissingExtraError, OptionError
 
 NAME = "mnasnet0_5"

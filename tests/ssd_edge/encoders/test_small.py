@@ -17,7 +17,7 @@ from ssd_edge.encoders.augment import mirrored, moved, turn
 from ssd_edge.encoders.small import SmallEncoder
 from ssd_edge.encoders.to_onnx import encoder_of
 from ssd_edge.encoders.train import EncoderOptions, fit_encoder
-from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
+from ssd_edge_runtime.encoder import EncoderSession, import_encoder
 from ssd_edge_runtime.errors import OptionError
 
 QUICK = {"width": 64, "epochs": 2, "device": "cpu"}
@@ -124,13 +124,13 @@ class TestCommand:
         result = call(*arguments, "--hold-out", 0.1)
         assert result.exit_code == 0, result.stderr
         lines = result.stdout.splitlines()
-        encoder = Encoder.from_onnx("encoder.onnx")
+        encoder = import_encoder("encoder.onnx")
         assert lines[0] == f"1 x 8 x 8 -> 64, {Path('encoder.onnx').stat().st_size} bytes, from 259 samples"
         assert lines[1] == "classes: 0, 1" and lines[-1].endswith("wrote encoder.onnx")
         assert lines[2].startswith("training accuracy") and lines[3].startswith("hold-out accuracy")
         report = json.loads(call(*arguments, "--force", "--json").stdout)
         assert report["hold_out_accuracy"] is None and report["digest"] != encoder.digest
-        assert Encoder.from_onnx("encoder.onnx").digest == report["digest"]
+        assert import_encoder("encoder.onnx").digest == report["digest"]
 
     def test_existing_file_and_missing_folder(self) -> None:
         Path("encoder.onnx").write_bytes(b"kept")

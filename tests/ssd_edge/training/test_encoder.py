@@ -20,7 +20,7 @@ from ssd_edge.training import Run, TrainConfig
 from ssd_edge.training.evaluate import accuracies
 from ssd_edge.training.task_data import Part
 from ssd_edge_export import prune
-from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
+from ssd_edge_runtime.encoder import EncoderSession, import_encoder
 from ssd_edge_runtime.errors import DataError, OptionError
 
 QUICK = {"hidden": (40,), "epochs": 1, "device": "cpu"}
@@ -126,7 +126,7 @@ def test_without_a_folder(place: Path) -> None:
 def test_a_path_and_embeddings_of_ones_own(place: Path) -> None:
     x, y = images(0, 60)
     data = Dataset(x, y, ("a", "b", "c"))
-    own = Embeddings(Encoder.from_onnx("own.onnx"))
+    own = Embeddings(import_encoder("own.onnx"))
     options = {"method": "random", "tasks": 1, **QUICK}
     first = train(data, encoder=Path("own.onnx"), **options)
     assert first.config.encoder == "own.onnx"

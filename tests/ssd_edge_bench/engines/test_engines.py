@@ -12,7 +12,7 @@ from small_models import gradient_state
 from ssd_edge_bench.engines import ENGINES, missing, open_engine
 from ssd_edge_bench.engines.prepare import prepare
 from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.encoder.encoder import EncoderSession
+from ssd_edge_runtime.encoder import EncoderSession
 from ssd_edge_runtime.model_file import format
 
 

@@ -15,12 +15,12 @@ import pytest
 from encoders import encoder_model, images, tiny_encoder
 from onnx import TensorProto, helper, numpy_helper
 
-from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
+from ssd_edge_runtime.encoder import Encoder, EncoderSession, import_encoder
 from ssd_edge_runtime.errors import EdgeModelError
 
 
 def from_model(model: Any) -> Encoder:
-    return Encoder.from_onnx(model.SerializeToString(), name="tiny")
+    return import_encoder(model.SerializeToString(), name="tiny")
 
 
 def answers(model: Any, x: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_its_own_model_gives_the_same_encoder(nodes: int) -> None:
     if nodes == 2:
         cut_after_relu(model)
     encoder = from_model(model)
-    again = Encoder.from_onnx(encoder.to_onnx(), "tiny")
+    again = import_encoder(encoder.to_onnx(), "tiny")
     assert again == encoder and (again.nodes, again.tensors) == (encoder.nodes, encoder.tensors)
 
 
@@ -125,13 +125,13 @@ def test_local_functions_are_unfolded() -> None:
 def test_weights_beside_the_file_are_taken_in(tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"
     onnx.save(encoder_model(), path, save_as_external_data=True, location="tiny.data", size_threshold=0)
-    encoder = Encoder.from_onnx(path)
+    encoder = import_encoder(path)
     assert (encoder.name, encoder.digest) == ("tiny", tiny_encoder().digest)
     with pytest.raises(EdgeModelError, match="some of its weights are in another file: give the path"):
-        Encoder.from_onnx(path.read_bytes())
+        import_encoder(path.read_bytes())
     (tmp_path / "tiny.data").unlink()
     with pytest.raises(EdgeModelError, match=r"tiny\.onnx: "):
-        Encoder.from_onnx(path)
+        import_encoder(path)
 
 
 def add_input(model: Any) -> None:
@@ -231,16 +231,16 @@ def test_what_is_no_encoder_is_refused_in_one_line(what: str) -> None:
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.onnx").write_bytes(b"\x89PNG")
     with pytest.raises(EdgeModelError, match=r"photo\.onnx: not an ONNX model"):
-        Encoder.from_onnx(tmp_path / "photo.onnx")
+        import_encoder(tmp_path / "photo.onnx")
     with pytest.raises(FileNotFoundError):
-        Encoder.from_onnx(tmp_path / "missing.onnx")
+        import_encoder(tmp_path / "missing.onnx")
 
 
 def test_names_that_are_no_text_are_refused(capfd: pytest.CaptureFixture[str]) -> None:
     data = encoder_model().SerializeToString()
     for name in (b"kernel", b"Relu", b"image"):
         with pytest.raises(EdgeModelError, match=r"^tiny: "):
-            Encoder.from_onnx(data.replace(name, b"\xff\xfe" + name[2:]), "tiny")
+            import_encoder(data.replace(name, b"\xff\xfe" + name[2:]), "tiny")
     assert capfd.readouterr().out == ""
 
 

@@ -17,7 +17,7 @@ import pytest
 from encoders import behind, tiny_encoder
 from onnx import helper, numpy_helper
 
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.onnx.protobuf import Message

@@ -14,7 +14,7 @@ from encoders import behind, encoder_model, images, tiny_encoder
 from small_models import analytic_state, gradient_state
 
 from ssd_edge_runtime import EdgeModel, EdgeModelError
-from ssd_edge_runtime.encoder.encoder import Encoder, EncoderSession
+from ssd_edge_runtime.encoder import Encoder, EncoderSession, import_encoder
 from ssd_edge_runtime.gradient.dampening import DampeningOptions
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.network.engines import choose
@@ -100,7 +100,7 @@ def test_saving_keeps_the_encoder_and_learning_goes_on(kind: str, tmp_path: Path
 
 @pytest.mark.parametrize("kind", STATES)
 def test_records_of_learning_leave_the_encoder_out(kind: str) -> None:
-    large = Encoder.from_onnx(encoder_model(20, (1, 64, 64)).SerializeToString(), "large")
+    large = import_encoder(encoder_model(20, (1, 64, 64)).SerializeToString(), "large")
     state = behind(large, STATES[kind]())
     model, other = EdgeModel(state), EdgeModel(state)
     rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_edge_runtime.encoder.encoder import Encoder
+from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import TensorSpec, tensor_message

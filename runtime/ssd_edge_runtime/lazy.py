@@ -1,0 +1,24 @@
+"""Names of a package that are imported when first used (PEP 562), so that importing the package stays cheap."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def lazy(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` for the ``__init__`` of ``package``.
+
+    ``homes``: the module of each name, ``encoder.session`` for ``package.encoder.session``.
+    """
+
+    def getattribute(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        setattr(sys.modules[package], name, found)
+        return found
+
+    return getattribute, lambda: sorted({*vars(sys.modules[package]), *homes})
