@@ -12,17 +12,17 @@ from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.assembly.encoder import behind, check_fit, embedded, encoder_for
 from ssd_edge_export.assembly.from_weights import Matrix, network_from_weights
-from ssd_edge_export.assembly.provenance import run_provenance, weights_provenance
+from ssd_edge_export.assembly.provenance import run_provenance, usage, weights_provenance
 from ssd_edge_export.assembly.state import Plan, build_state
-from ssd_edge_export.neurons import usage
 from ssd_edge_export.options import Budget, Criterion, Inhibition
 from ssd_edge_export.pruning.pruning import prune
 from ssd_edge_export.samples import run_samples, samples_of, task_names
-from ssd_edge_export.writing import write_model
 from ssd_edge_runtime.encoder import Encoder
-from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
+from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind, ValuesType, require_choice
 from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.storage import store as storage
 
 
 def export_model(
@@ -211,3 +211,28 @@ def state_of_weights(
     steps = None if solver or not learning_state else (learning or LearningOptions(nonnegative=False))
     provenance = weights_provenance(values, density, criterion)
     return behind(encoder, build_state(network, Plan(values, solver, steps, None, provenance), samples))
+
+
+def write_model(path: str | Path, state: ModelState, *, learning_state: bool = True) -> Path:
+    """Write ``state`` at ``path``, atomically; a model there becomes an earlier generation.
+
+    Raises DataError where there is no such folder, or another kind of file is in the way.
+    """
+    place = Path(path)
+    check_place(place)
+    numbered = replace(state, generation=storage.next_generation(place))
+    storage.save(place, model_format.to_bytes(numbered, learning_state=learning_state))
+    return place
+
+
+def check_place(place: Path) -> None:
+    """Raise DataError unless a model may be written at ``place``."""
+    if place.is_dir():
+        raise DataError(f"{place}: is a folder; name a file such as {place / 'model.onnx'}")
+    if not place.parent.is_dir():
+        raise DataError(f"{place.parent}: no such folder")
+    if place.exists():
+        try:
+            model_format.digest_of(model_format.read_file(place))
+        except EdgeModelError as error:
+            raise DataError(f"{place}: exists and is not a model of SSD-Edge; choose another name") from error

@@ -69,9 +69,8 @@ def command(
     """
     require_torch("exporting")
     from ssd_edge.training import Run
-    from ssd_edge_export.export import export_model
-    from ssd_edge_export.pruning.activity import watched
-    from ssd_edge_export.writing import check_place
+    from ssd_edge_export.export import check_place, export_model
+    from ssd_edge_export.passes import watched
     from ssd_edge_runtime.encoder import import_encoder
 
     check_place(out)

@@ -155,7 +155,7 @@ def check_mode(sweep: bool, given: set[str]) -> None:
 
 def with_progress(trained: Any, chosen: Any) -> Any:
     """``prune_run`` with a bar where it takes long."""
-    from ssd_edge_export.pruning.activity import watched
+    from ssd_edge_export.passes import watched
     from ssd_edge_export.pruning.lottery import ROUNDS
     from ssd_edge_export.pruning.pruning import prune_run
 
@@ -191,7 +191,8 @@ def draw_sweep(
 ) -> None:
     """Measure, write ``sweep.json`` and ``sweep.png``, print the table."""
     from ssd_edge.training import Run
-    from ssd_edge_export.pruning.sweep import plot_sweep, sweep
+    from ssd_edge_export.pruning.sweep import sweep
+    from ssd_edge_export.pruning.sweep_plot import plot_sweep
 
     trained = [Run.load(run) for run in runs]
     drawn = range(chosen.seed, chosen.seed + seeds)
@@ -210,7 +211,7 @@ def draw_sweep(
 
 def print_sweep(document: dict[str, Any]) -> None:
     """A row per criterion, a column per density."""
-    from ssd_edge_export.pruning.sweep import summary
+    from ssd_edge_export.pruning.sweep_plot import summary
 
     table = summary(document)
     densities = list(next(iter(table.values())))
@@ -234,9 +235,9 @@ def check_folder(folder: Path, run: Path, force: bool) -> None:
 
 def accuracy(before: Any, after: Any) -> dict[str, float]:
     """Test accuracy over all classes trained, of the run and of the pruned run."""
-    from ssd_edge_export.accuracy import test_accuracy
+    from ssd_edge_export.passes import accuracy_on_test
 
-    return {"before": test_accuracy(before), "after": test_accuracy(after)}
+    return {"before": accuracy_on_test(before), "after": accuracy_on_test(after)}
 
 
 def print_report(report: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from ssd_edge.cli.training_extra import require_torch
 from ssd_edge_runtime.errors import EdgeModelError
 
 if TYPE_CHECKING:
-    from ssd_edge_export.verification.verification import Check
+    from ssd_edge_export.verification.report import Check
 
 EXAMPLE = """\b
 Example:
@@ -25,7 +25,7 @@ MARKS = {True: "ok", False: "FAILED", None: "-"}
 
 def signature(model: Path, key: Path) -> Check:
     """Whether ``key`` has signed ``model``."""
-    from ssd_edge_export.verification.verification import Check
+    from ssd_edge_export.verification.report import Check
     from ssd_edge_runtime.model_file.container import read_file
     from ssd_edge_runtime.storage import signing
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from ssd_edge.training import Run
 from ssd_edge_runtime import __version__
+from ssd_edge_runtime.arrays import Int64
 
 TRAINING = ("seed", "hidden", "k", "center", "nonnegative", "epochs", "batch_size", "lr", "tasks", "base_tasks")
 
@@ -61,6 +63,30 @@ def weights_provenance(values: str, density: float | None, criterion: str) -> di
         **pruned,
         "versions": versions(),
     }
+
+
+def usage(class_count: Int64, tasks: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Active, reused and free neurons after each task, from counts per class int64 (classes, n).
+
+    ``tasks``: class indices of each. After a task, a neuron is active in it where it fired for one of its classes,
+    reused where it had also fired for a class of an earlier task, new where it had not, and free where it has
+    fired for no class so far.
+    """
+    neurons = class_count.shape[1]
+    before = np.zeros(neurons, np.bool_)
+    per_task = []
+    for classes in tasks:
+        active = class_count[list(classes)].sum(axis=0) > 0
+        per_task.append(
+            {
+                "active": int(active.sum()),
+                "reused": int((active & before).sum()),
+                "new": int((active & ~before).sum()),
+                "free": int(neurons - (active | before).sum()),
+            }
+        )
+        before |= active
+    return {"neurons": neurons, "tasks": per_task}
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ import torch
 from ssd_edge.model import TopKLayer, TopKNetwork
 from ssd_edge_export.assembly.temperature import fit_temperature
 from ssd_edge_export.calibration import Calibration, calibrate
-from ssd_edge_export.pruning.activity import batches
+from ssd_edge_export.passes import batches
 from ssd_edge_export.samples import Samples, every_tenth
 from ssd_edge_runtime.analytic import solver as analytic
 from ssd_edge_runtime.arrays import Float32, Int64

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ssd_edge.model import TopKNetwork
-from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.errors import DataError
-
-BATCH = 1024
-Report = Callable[[int, int], None]
-_watcher: ContextVar[Report | None] = ContextVar("watcher", default=None)
-
-
-@contextmanager
-def watched(report: Report) -> Iterator[None]:
-    """Call ``report(done, total)`` after each batch of every pass over samples made within."""
-    token = _watcher.set(report)
-    try:
-        yield
-    finally:
-        _watcher.reset(token)
+from ssd_edge_export.passes import batches
+from ssd_edge_runtime.arrays import Float32, Int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,25 +46,7 @@ def observe(network: TopKNetwork, x: Float32) -> list[LayerActivity]:
     ]
 
 
-def batches(network: TopKNetwork, x: Float32, size: int = BATCH) -> Iterator[tuple[Tensor, list[Tensor]]]:
-    """Preprocessed samples (B, d) and the code of every layer (B, n), batch by batch, on the network's device.
-
-    Raises DataError for no samples or samples of another shape.
-    """
-    check_samples(network, x)
-    network.eval()
-    report = _watcher.get()
-    for start in range(0, len(x), size):
-        u = network.preprocess(torch.from_numpy(x[start : start + size]).to(network.device))
-        yield u, network.codes_of(u)
-        if report is not None:
-            report(min(start + size, len(x)), len(x))
-
-
-def check_samples(network: TopKNetwork, x: Float32) -> None:
-    """Raise DataError unless ``x`` is float32 (N >= 1, *input_shape)."""
-    if x.shape[1:] != network.input_shape or x.dtype != np.float32:
-        wanted = " x ".join(map(str, network.input_shape))
-        raise DataError(f"samples must be float32 of shape (N, {wanted}), got {x.dtype} {x.shape}")
-    if len(x) == 0:
-        raise DataError("no samples given")
+def least_active(activation_count: Int64, share: float) -> Int64:
+    """The ``round(share * n)`` least active neurons, int64 ascending; ties go to the lower index."""
+    count = round(share * len(activation_count))
+    return np.sort(np.argsort(activation_count, kind="stable")[:count]).astype(np.int64)

@@ -1,20 +1,22 @@
-"""A trained readout for pruned rows: the unpruned network's activations and logits, in closed form."""
+"""Kept weights imitate the unpruned network, without labels: rows its activations, the readout its logits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from ssd_edge.model import TopKNetwork
-from ssd_edge_export.pruning.activity import LayerActivity, batches
-from ssd_edge_export.reconstruct import fit_rows
-from ssd_edge_runtime.arrays import Float32
+from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
+from ssd_edge_export.passes import BATCH, batches
+from ssd_edge_export.pruning.activity import LayerActivity
+from ssd_edge_runtime.arrays import Float32, Int64
 
 RHO = 1e-4
 """Regularizer: ``RHO * trace(G) / n`` on the diagonal."""
-STEPS = 500
+ROW_STEPS = 400
+READOUT_STEPS = 500
+TINY = 1e-12
 
 
 def imitate(
@@ -31,6 +33,69 @@ def imitate(
     """
     fit_rows(student, teacher, x, [seen.activation_count for seen in activities], nonnegative=nonnegative)
     refit_readout(student, teacher, x, nonnegative=nonnegative)
+
+
+@torch.no_grad()
+def fit_rows(
+    student: TopKNetwork, teacher: TopKNetwork, x: Float32, counts: Sequence[Int64], *, nonnegative: bool
+) -> None:
+    """Set the student's kept weights, layer by layer, in place; x float32 (N, *input_shape), no label is used.
+
+    Per layer ``min sum_i f_i E[(s w_i^T v - w'_i^T u)^2]`` over s > 0 and rows w_i of length 1 on their supports
+    (``>= 0`` with ``nonnegative``): w' and u are the teacher's rows and inputs, v the student's inputs, f_i how
+    often the teacher's neuron i fires, from ``counts`` int64 (n,) per layer. One s serves all rows: a Top-K
+    compares neurons, so it does not see a factor that they share. Rows of neurons that never fire stay.
+    (Weights that make up for pruned ones: Hassibi and Stork, NIPS 1992; Frantar and Alistarh, ICML 2023.)
+    """
+    for number, (own, other) in enumerate(zip(student.topk_layers, teacher.topk_layers, strict=True)):
+        fired = torch.from_numpy(counts[number]).to(own.weight.device)
+        rows = fired.nonzero()[:, 0]
+        if len(rows):
+            inputs, cross = moments(student, teacher, number, x)
+            shares = (fired[rows] / fired.sum()).float()
+            own.weight[rows] = rows_solution(own, rows, inputs, other.weight[rows] @ cross, shares, nonnegative)
+
+
+def moments(student: TopKNetwork, teacher: TopKNetwork, number: int, x: Float32) -> tuple[Tensor, Tensor]:
+    """``E[v v^T]`` and ``E[u v^T]`` of the inputs of layer ``number`` (from 0), float32 (d, d)."""
+    width, device = student.topk_layers[number].weight.shape[1], student.device
+    inputs = torch.zeros(width, width, dtype=torch.float64, device=device)
+    cross = torch.zeros(teacher.topk_layers[number].weight.shape[1], width, dtype=torch.float64, device=device)
+    for v, u in zip(inputs_of(student, number, x), inputs_of(teacher, number, x), strict=True):
+        inputs += v.T @ v
+        cross += u.T @ v
+    return (inputs / len(x)).float(), (cross / len(x)).float()
+
+
+def inputs_of(network: TopKNetwork, number: int, x: Float32) -> Iterator[Tensor]:
+    """What layer ``number`` (from 0) sees, float32 (B, d), batch by batch."""
+    if number:
+        yield from (codes[number - 1] for _, codes in batches(network, x))
+        return
+    for start in range(0, len(x), BATCH):
+        yield network.preprocess(torch.from_numpy(x[start : start + BATCH]).to(network.device))
+
+
+def rows_solution(
+    layer: TopKLayer, rows: Tensor, inputs: Tensor, targets: Tensor, shares: Tensor, nonnegative: bool
+) -> Tensor:
+    """The minimum over rows and s, float32 (m, d), from the layer's own ``rows`` int64 (m,).
+
+    ``targets``: ``W' E[u v^T]``, float32 (m, d). Accelerated projected gradient (Beck and Teboulle, SIAM J.
+    Imaging Sciences 2009), ``ROW_STEPS`` steps of 1 / largest eigenvalue; s is the best for the rows before each.
+    """
+    support = torch.ones_like(targets) if layer.mask is None else layer.mask[rows].float()
+    step = 1.0 / max(TINY, float(torch.linalg.eigvalsh(inputs.double())[-1]))
+    found = ahead = layer.weight[rows]
+    momentum = 1.0
+    for _ in range(ROW_STEPS):
+        answers = ahead @ inputs
+        scale = (shares @ (ahead * targets).sum(1)) / (shares @ (ahead * answers).sum(1)).clamp_min(TINY)
+        new = (ahead - step * (answers - targets / scale.clamp_min(TINY))) * support
+        new = normalize_rows(new.clamp_min(0.0) if nonnegative else new)
+        following = accelerated(momentum)
+        found, ahead, momentum = new, new + (momentum - 1.0) / following * (new - found), following
+    return found
 
 
 @torch.no_grad()
@@ -55,7 +120,7 @@ def refit_readout(student: TopKNetwork, teacher: TopKNetwork, x: Float32, *, non
     student.readout_weight.copy_(weights)
 
 
-def nonnegative_solution(gram: Tensor, cross: Tensor, steps: int = STEPS) -> Tensor:
+def nonnegative_solution(gram: Tensor, cross: Tensor, steps: int = READOUT_STEPS) -> Tensor:
     """``argmin_{V >= 0} tr(V G V^T) / 2 - tr(V B^T)``, float64 (classes, n), by accelerated projected gradient.
 
     Beck and Teboulle, SIAM J. Imaging Sciences 2009; started at zero, ``steps`` steps of 1 / largest eigenvalue.
@@ -65,7 +130,12 @@ def nonnegative_solution(gram: Tensor, cross: Tensor, steps: int = STEPS) -> Ten
     ahead, momentum = solution, 1.0
     for _ in range(steps):
         new = (ahead - step * (ahead @ gram - cross)).clamp_min(0.0)
-        following = (1.0 + (1.0 + 4.0 * momentum**2) ** 0.5) / 2.0
+        following = accelerated(momentum)
         ahead = new + (momentum - 1.0) / following * (new - solution)
         solution, momentum = new, following
     return solution
+
+
+def accelerated(momentum: float) -> float:
+    """The next t of Beck and Teboulle's acceleration, ``(1 + sqrt(1 + 4 t^2)) / 2``."""
+    return float(1.0 + (1.0 + 4.0 * momentum**2) ** 0.5) / 2.0

@@ -11,7 +11,7 @@ import torch
 
 from ssd_edge.training import Run
 from ssd_edge_export.export import state_of_run
-from ssd_edge_export.verification.verification import Check
+from ssd_edge_export.verification.report import Check
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import SSDEdgeError
 from ssd_edge_runtime.network.engines import CSREngine

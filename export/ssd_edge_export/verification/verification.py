@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssd_edge_export.verification.report import Check, Report
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.network.engines import CSREngine
+from ssd_edge_runtime.onnx.session import open_session
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
@@ -28,32 +29,6 @@ BLOCKS = 8
 """Calls that ONNX Runtime answers them in: an encoder holds much for each sample."""
 DENSE_COPIES = 5
 """ONNX Runtime's peak while it folds a sparse matrix, in dense float32 copies of it (measured)."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the report; ``ok`` is None for what was not checked here."""
-
-    check: str
-    ok: bool | None
-    detail: str
-
-
-@dataclass
-class Report:
-    """What ``verify`` found."""
-
-    path: str
-    checks: list[Check] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether no check has failed."""
-        return all(check.ok is not False for check in self.checks)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON: ``path``, ``ok`` and ``checks``, a list of ``{"check", "ok", "detail"}``."""
-        return {"path": self.path, "ok": self.ok, "checks": [asdict(check) for check in self.checks]}
 
 
 def verify(path: str | PathLike[str], against: Run | str | PathLike[str] | None = None) -> Report:
@@ -202,12 +177,7 @@ def available_memory() -> int:
 
 def onnxruntime_logits(data: bytes, state: ModelState, x: Float32) -> Float32:
     """A bare session on the file as it is: no custom operator, nothing of this package."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Its fallback would try the same again, after printing to standard output.
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    session = open_session(data, threads=0)
     blocks = np.array_split(x.reshape(-1, *state.input_shape), BLOCKS)
     logits: Float32 = np.concatenate([session.run(["logits"], {"input": block})[0] for block in blocks])
     return logits

@@ -11,10 +11,10 @@ from ssd_edge.data import Dataset
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export import prune
-from ssd_edge_export.accuracy import test_accuracy as accuracy_on_test
-from ssd_edge_export.neurons import least_active, usage
+from ssd_edge_export.assembly.provenance import usage
 from ssd_edge_export.options import PruneOptions
-from ssd_edge_export.pruning.activity import observe
+from ssd_edge_export.passes import accuracy_on_test
+from ssd_edge_export.pruning.activity import least_active, observe
 from ssd_edge_export.pruning.masks import prune_network, resolve, resolve_budget
 from ssd_edge_export.pruning.refit import RHO, nonnegative_solution, refit_readout
 from ssd_edge_runtime.errors import DataError, OptionError

@@ -10,7 +10,7 @@ from ssd_edge.model import TopKNetwork
 from ssd_edge_export import prune
 from ssd_edge_export.pruning.activity import observe
 from ssd_edge_export.pruning.masks import with_masks
-from ssd_edge_export.reconstruct import fit_rows
+from ssd_edge_export.pruning.refit import fit_rows
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import pytest
 
 from ssd_edge.training import train
 from ssd_edge_export import prune
-from ssd_edge_export.accuracy import test_accuracy as accuracy_on_test
 from ssd_edge_export.options import PruneOptions
-from ssd_edge_export.pruning.sweep import plot_sweep, some, summary, sweep
+from ssd_edge_export.passes import accuracy_on_test
+from ssd_edge_export.pruning.sweep import some, sweep
+from ssd_edge_export.pruning.sweep_plot import plot_sweep, summary
 from ssd_edge_runtime.errors import OptionError
 
 
