@@ -17,7 +17,7 @@ from ssd_edge_bench.measurement.options import BenchOptions
 from ssd_edge_bench.reference_models import Case, random_state
 from ssd_edge_bench.roofline.estimate import Cost, Key, ceilings_of, key_of
 from ssd_edge_bench.roofline.roofline import count
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import analytic
 from ssd_edge_runtime.model_file import format
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.state import ModelState, Readout

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import analytic
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix

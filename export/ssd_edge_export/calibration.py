@@ -10,7 +10,7 @@ import torch
 
 from ssd_edge.model import TopKNetwork
 from ssd_edge_export.passes import batches
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import analytic
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.state import Statistics

@@ -18,11 +18,10 @@ from ssd_edge_runtime.detector import LossDetector
 from ssd_edge_runtime.errors import EdgeModelError, FewSamplesWarning
 from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
 from ssd_edge_runtime.gradient.distill import log_softmax
-from ssd_edge_runtime.intake import Intake
 from ssd_edge_runtime.network.engines import check_engine
 from ssd_edge_runtime.network.forward import softmax
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
-from ssd_edge_runtime.serving.inputs import as_names
+from ssd_edge_runtime.serving.inputs import Intake, as_names
 from ssd_edge_runtime.serving.shared_model import LiveModel
 from ssd_edge_runtime.state import ModelState
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import _sparsetools
 from torch import Tensor
 from torch.nn import functional
+
+from ssd_edge_runtime.sparse.products import transposed_matmat
 
 FEW = 0.1
 """Below this share of non-zeros a sparse product is faster than a dense one (measured on x86, one thread)."""
@@ -85,10 +86,7 @@ def row_gradient(gradient: Tensor, a: Tensor, x: Tensor) -> RowGradient:
     place[rows] = np.arange(len(rows), dtype=np.int32)
     indptr = np.searchsorted(samples, np.arange(len(x) + 1)).astype(np.int32)
     inputs, values = x.detach().contiguous().numpy(), dense.ravel()[entries]
-    out = np.zeros((len(rows), inputs.shape[1]), np.float32)
-    _sparsetools.csc_matvecs(
-        len(rows), len(x), inputs.shape[1], indptr, place[neurons], values, inputs.ravel(), out.ravel()
-    )
+    out = transposed_matmat((len(x), len(rows)), indptr, place[neurons], values, inputs)
     return RowGradient(torch.from_numpy(rows), torch.from_numpy(out))
 
 

@@ -63,7 +63,7 @@ def add(a: Statistics | None, b: Statistics) -> Statistics:
 
 def solve(statistics: Statistics, options: AnalyticOptions, device: torch.device) -> tuple[Tensor, Tensor]:
     """V float32 (classes, n) and b float32 (classes,) on ``device``; the runtime's own solver."""
-    from ssd_edge_runtime.analytic import solver as analytic
+    from ssd_edge_runtime import analytic
 
     weight, bias = analytic.solve(statistics, options)
     return torch.from_numpy(weight).to(device), torch.from_numpy(bias).to(device)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.analytic.solver import gather, solve
+from ssd_edge_runtime.analytic.solver import solve
+from ssd_edge_runtime.analytic.statistics import gather
 from ssd_edge_runtime.network.forward import forward, preprocess
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import EdgeModel, analytic
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout

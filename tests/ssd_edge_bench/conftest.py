@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import analytic
 from ssd_edge_runtime.model_file import format
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix

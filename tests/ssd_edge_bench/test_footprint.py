@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ssd_edge_bench.footprint import estimates
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import analytic
 
 
 def described(

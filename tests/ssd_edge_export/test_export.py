@@ -21,8 +21,7 @@ from ssd_edge_export.verification.verification import (
     torch_logits,
     verify,
 )
-from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import EdgeModel, analytic
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.network.engines import CSREngine

@@ -255,7 +255,7 @@ def test_a_prediction_sees_a_whole_state(make) -> None:
 
 
 def test_predictions_wait_for_neither_learning_nor_a_solve_of_another_thread(monkeypatch) -> None:
-    from ssd_edge_runtime.analytic import solver as analytic
+    from ssd_edge_runtime import analytic
 
     model = EdgeModel(analytic_state())
     x, y = samples(1, 8)

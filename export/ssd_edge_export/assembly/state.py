@@ -16,16 +16,15 @@ from ssd_edge_export.assembly.temperature import fit_temperature
 from ssd_edge_export.calibration import Calibration, calibrate
 from ssd_edge_export.passes import batches
 from ssd_edge_export.samples import Samples, every_tenth
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import analytic
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.gradient.teacher import select
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ValuesType
-from ssd_edge_runtime.solution import rounded
 from ssd_edge_runtime.sparse.csr import CSRMatrix
-from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher
+from ssd_edge_runtime.state import Layer, ModelState, Readout, Teacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,30 +107,18 @@ def _readout(
         readout = Readout("gradient", weights, None)
         return readout, _temperature(network, readout, held or samples)
     assert counted is not None and counted.statistics is not None and samples is not None
-    readout = solve(counted.statistics, plan.analytic, plan.values)
+    readout, _ = analytic.solve_rounded(counted.statistics, plan.analytic, plan.values)
     if held is not None:
         return readout, _temperature(network, readout, held)
     tenth = every_tenth(samples)
     if len(tenth) == 0:
         return readout, 1.0
     part = Samples(samples.x[tenth], samples.y[tenth])
-    rest = without(counted.statistics, calibrate(network, part.x, part.y).statistics)
-    return readout, _temperature(network, solve(rest, plan.analytic, plan.values), part)
-
-
-def solve(statistics: Statistics, options: AnalyticOptions, values: ValuesType) -> Readout:
-    """The analytic readout, rounded as the file will hold it: float32 where it outgrows float16."""
-    return rounded(*analytic.solve(statistics, options), values)[0]
-
-
-def without(statistics: Statistics, part: Statistics | None) -> Statistics:
-    """Statistics of the samples that are not in ``part``."""
-    assert part is not None
-    return Statistics(
-        statistics.gram - part.gram,
-        statistics.class_sums - part.class_sums,
-        statistics.class_counts - part.class_counts,
-    )
+    gathered = calibrate(network, part.x, part.y).statistics
+    assert gathered is not None
+    rest = analytic.without(counted.statistics, gathered)
+    solved, _ = analytic.solve_rounded(rest, plan.analytic, plan.values)
+    return readout, _temperature(network, solved, part)
 
 
 def _temperature(network: TopKNetwork, readout: Readout, samples: Samples | None) -> float:
@@ -172,7 +159,7 @@ def _assemble(
         readout=readout,
         values_type=plan.values
         if readout.bias is None
-        else rounded(readout.weights, readout.bias, plan.values)[1],
+        else analytic.rounded(readout.weights, readout.bias, plan.values)[1],
         learning=learning,
         analytic=plan.analytic,
         statistics=None if counted is None else counted.statistics,

@@ -14,7 +14,6 @@ from ssd_edge.data import Dataset
 from ssd_edge.methods import parse_method
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
-from ssd_edge_export.assembly.state import solve
 from ssd_edge_export.calibration import calibrate
 from ssd_edge_export.options import Budget, Criterion, PruneOptions
 from ssd_edge_export.pruning.activity import LayerActivity
@@ -23,6 +22,7 @@ from ssd_edge_export.pruning.lottery import lottery_ticket
 from ssd_edge_export.pruning.masks import Pruned, prune_network, resolve, resolve_budget
 from ssd_edge_export.pruning.refit import imitate
 from ssd_edge_export.samples import Samples, run_samples, samples_of, task_names
+from ssd_edge_runtime.analytic import solve_rounded
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.options import LearningOptions
@@ -116,7 +116,7 @@ def prune_run(run: Run, options: PruneOptions, data: Dataset | None = None, tick
     if run.analytic is not None:
         result.statistics = calibrate(network, samples.x, samples.y).statistics
         assert result.statistics is not None
-        readout = solve(result.statistics, run.analytic, "float32")
+        readout, _ = solve_rounded(result.statistics, run.analytic, "float32")
         assert readout.bias is not None
         network.readout_weight.data = torch.from_numpy(readout.weights)
         network.readout_bias = torch.from_numpy(readout.bias)

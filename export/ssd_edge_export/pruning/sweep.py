@@ -12,7 +12,6 @@ import torch
 from ssd_edge.data import Dataset
 from ssd_edge.methods import parse_method
 from ssd_edge.training import Run
-from ssd_edge_export.assembly.state import solve
 from ssd_edge_export.calibration import calibrate
 from ssd_edge_export.options import Criterion, PruneOptions
 from ssd_edge_export.passes import accuracy
@@ -21,6 +20,7 @@ from ssd_edge_export.pruning.lottery import lottery_ticket
 from ssd_edge_export.pruning.masks import prune_network, resolve_budget
 from ssd_edge_export.pruning.refit import imitate
 from ssd_edge_export.samples import Samples, run_samples, samples_of
+from ssd_edge_runtime.analytic import solve_rounded
 from ssd_edge_runtime.errors import OptionError
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
@@ -171,7 +171,7 @@ def _solved(run: Run, unpruned: Run, fitted: Samples, activities: list[LayerActi
         return run
     statistics = calibrate(network, fitted.x, fitted.y).statistics
     assert statistics is not None
-    readout = solve(statistics, run.analytic, "float32")
+    readout, _ = solve_rounded(statistics, run.analytic, "float32")
     assert readout.bias is not None
     if network is unpruned.network:
         network = network.frozen_copy()

@@ -14,7 +14,7 @@ from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import format as model_format
-from ssd_edge_runtime.network.engines import CSREngine
+from ssd_edge_runtime.network.engines import CSREngine, available_memory, folding_bytes
 from ssd_edge_runtime.onnx.session import open_session
 from ssd_edge_runtime.state import ModelState
 
@@ -27,8 +27,6 @@ TOLERANCE = 1e-5
 SAMPLES = 64
 BLOCKS = 8
 """Calls that ONNX Runtime answers them in: an encoder holds much for each sample."""
-DENSE_COPIES = 5
-"""ONNX Runtime's peak while it folds a sparse matrix, in dense float32 copies of it (measured)."""
 
 
 def verify(path: str | PathLike[str], against: Run | str | PathLike[str] | None = None) -> Report:
@@ -161,18 +159,6 @@ def _same_logits(
         return Check(name, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     worst = float(np.abs(logits - reference).max()) / scale
     return Check(name, worst <= TOLERANCE, f"logits as the csr engine's: off by {worst:.1e} at most")
-
-
-def folding_bytes(state: ModelState) -> int:
-    """Peak memory of ONNX Runtime while it opens the file."""
-    return DENSE_COPIES * 4 * sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
-
-
-def available_memory() -> int:
-    """Bytes that this machine has free."""
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def onnxruntime_logits(data: bytes, state: ModelState, x: Float32) -> Float32:

@@ -1,1 +1,34 @@
-"""The closed form: statistics, Gram triangle, solver, merge, lessons."""
+"""The analytic readout, solved in closed form: statistics, Gram triangle, solver, merge, lessons."""
+
+from ssd_edge_runtime.analytic.solver import System, prepare, rounded, solve, solve_rounded, withheld
+from ssd_edge_runtime.analytic.statistics import (
+    accumulate,
+    add,
+    empty,
+    forget_mean,
+    gather,
+    means,
+    select_classes,
+    subtract,
+    within_class_scatter,
+    without,
+)
+
+__all__ = [
+    "System",
+    "accumulate",
+    "add",
+    "empty",
+    "forget_mean",
+    "gather",
+    "means",
+    "prepare",
+    "rounded",
+    "select_classes",
+    "solve",
+    "solve_rounded",
+    "subtract",
+    "withheld",
+    "within_class_scatter",
+    "without",
+]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Float64
-from ssd_edge_runtime.sparse.topk import Codes
+from ssd_edge_runtime.sparse.codes import Codes
 
 PANEL = 256
 

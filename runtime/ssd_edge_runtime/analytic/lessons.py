@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.sparse.topk import Codes
+from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.state import Layer
 
 Arrays = dict[str, NDArray[Any]]

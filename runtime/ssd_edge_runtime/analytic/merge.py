@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime.analytic.solver import solve_rounded
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.solution import rounded
 from ssd_edge_runtime.state import Layer, ModelState, Statistics
 
 
@@ -28,7 +27,8 @@ def merge_states(states: Sequence[ModelState], base: ModelState) -> ModelState:
         _check_pair(state, base, f"model {number}")
     classes = list(dict.fromkeys([*base.classes, *(name for state in states for name in state.classes)]))
     statistics = _merged_statistics(states, base, classes)
-    readout, values_type = rounded(*analytic.solve(statistics, base.analytic), base.values_type)  # type: ignore[arg-type]
+    assert base.analytic is not None
+    readout, values_type = solve_rounded(statistics, base.analytic, base.values_type)
     return dataclasses.replace(
         base,
         classes=classes,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import _sparsetools
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.gradient.distill import kl_gradient
@@ -14,9 +13,10 @@ from ssd_edge_runtime.gradient.teacher_pass import Taught, dense_part
 from ssd_edge_runtime.network.counting import Touched
 from ssd_edge_runtime.network.forward import LayerPass
 from ssd_edge_runtime.options import DistillOptions
+from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.sparse.products import matmat, transposed_matmat
 from ssd_edge_runtime.sparse.row_index import RowIndex
-from ssd_edge_runtime.sparse.topk import Codes
 from ssd_edge_runtime.state import ModelState
 
 PRODUCTS_PER_ENTRY = 32
@@ -44,13 +44,7 @@ def code_gradient(codes: Codes, by_logits: Float32, readout: Float32) -> Float32
 
 def readout_gradient(codes: Codes, by_logits: Float32) -> Float32:
     """``Z^T dL/dlogits``, float32 (n, classes)."""
-    samples, neurons = codes.shape
-    out = np.zeros((neurons, by_logits.shape[1]), np.float32)
-    # The compressed rows of Z are the compressed columns of its transpose.
-    _sparsetools.csc_matvecs(
-        neurons, samples, out.shape[1], codes.indptr, codes.neurons, codes.values, by_logits.ravel(), out.ravel()
-    )
-    return out
+    return transposed_matmat(codes.shape, codes.indptr, codes.neurons, codes.values, by_logits)
 
 
 def backpropagate(
@@ -131,12 +125,8 @@ def _uniform_gradient(weights: CSRMatrix, length: int, u: Float32, pairs: Pairs,
     np.cumsum(np.bincount(touched.local, minlength=len(touched.rows)), out=pointers[1:])
     at = weights.columns.reshape(-1, length)[pairs.neurons[order]]
     inputs = u.ravel().take(at * np.int64(u.shape[1]) + pairs.samples[order][:, None])
-    out = np.zeros((len(touched.rows), length), np.float32)
     here = np.arange(len(order), dtype=np.int32)
-    _sparsetools.csr_matvecs(
-        len(out), len(order), length, pointers, here, pairs.values[order], inputs.ravel(), out.ravel()
-    )
-    return out.ravel()
+    return matmat((len(touched.rows), len(order)), pointers, here, pairs.values[order], inputs).ravel()
 
 
 def _product_gradient(weights: CSRMatrix, index: RowIndex, u: Float32, pairs: Pairs, touched: Touched) -> Float32:
@@ -165,16 +155,4 @@ def _input_gradient(rows: CSRMatrix, pairs: Pairs, touched: Touched, samples: in
     """``W^T dL/dh``, float32 (d, N), from the touched rows of W."""
     by_hidden = np.zeros((len(touched.rows), samples), np.float32)
     np.add.at(by_hidden, (touched.local, pairs.samples), pairs.values)
-    out = np.zeros((rows.shape[1], samples), np.float32)
-    # The compressed rows of W are the compressed columns of its transpose.
-    _sparsetools.csc_matvecs(
-        rows.shape[1],
-        rows.shape[0],
-        samples,
-        rows.indptr,
-        rows.columns,
-        rows.values,
-        by_hidden.ravel(),
-        out.ravel(),
-    )
-    return out
+    return transposed_matmat(rows.shape, rows.indptr, rows.columns, rows.values, by_hidden)

@@ -23,8 +23,8 @@ from ssd_edge_runtime.gradient.backward import (
 )
 from ssd_edge_runtime.gradient.teacher_pass import logit_gradient
 from ssd_edge_runtime.network.counting import Touched
+from ssd_edge_runtime.network.engines import CSREngine
 from ssd_edge_runtime.network.forward import forward, preprocess
-from ssd_edge_runtime.serving.snapshot import Snapshot
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.state import ModelState
 
@@ -102,9 +102,9 @@ def importance(state: ModelState, indexes: list[RowIndex], x: Float32, labels: N
     return found
 
 
-def accuracy(snapshot: Snapshot, x: Float32, labels: NDArray[np.intp]) -> float:
+def accuracy(engine: CSREngine, x: Float32, labels: NDArray[np.intp]) -> float:
     """Share of samples whose highest logit is their label's."""
-    return float(np.mean(snapshot.logits(x, "csr", 1).argmax(axis=1) == labels))
+    return float(np.mean(engine.logits(x).argmax(axis=1) == labels))
 
 
 def dampen(state: ModelState, forgotten: Importance, retained: Importance, options: DampeningOptions) -> int:

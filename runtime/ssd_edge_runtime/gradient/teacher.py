@@ -11,9 +11,9 @@ from ssd_edge_runtime.arrays import Float32, Int32
 from ssd_edge_runtime.network.counting import Rows
 from ssd_edge_runtime.network.forward import hidden
 from ssd_edge_runtime.options import DistillOptions
+from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.sparse.row_index import RowIndex
-from ssd_edge_runtime.sparse.topk import Codes
 from ssd_edge_runtime.state import Layer, ModelState, Teacher
 
 

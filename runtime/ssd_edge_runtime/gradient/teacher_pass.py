@@ -12,7 +12,8 @@ from ssd_edge_runtime.gradient.distill import kl_gradient
 from ssd_edge_runtime.gradient.teacher import LiveTeacher
 from ssd_edge_runtime.network.forward import LayerPass, hidden, softmax
 from ssd_edge_runtime.options import DistillOptions
-from ssd_edge_runtime.sparse.topk import Codes, top_k
+from ssd_edge_runtime.sparse.codes import Codes
+from ssd_edge_runtime.sparse.topk import top_k
 from ssd_edge_runtime.state import ModelState
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Int32
 from ssd_edge_runtime.options import LearningOptions
-from ssd_edge_runtime.sparse.topk import Codes
+from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.state import Layer
 
 Rows = NDArray[np.intp]

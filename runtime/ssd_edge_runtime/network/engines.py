@@ -18,7 +18,7 @@ LARGE_ENOUGH = 16
 DENSE_ENOUGH = 0.15
 WIDEST = 4_000_000
 SETTLED = 4096
-UNFOLDED_COPIES = 5
+DENSE_COPIES = 5
 """Dense matrices that ONNX Runtime holds at its peak while it unfolds one (585 MB for 3072 -> 10000)."""
 
 
@@ -101,15 +101,28 @@ class OnnxEngine:
 
 def check_unfolding(state: ModelState) -> None:
     """Refuse to unfold weights into more memory than there is: a small file can stand for a huge dense matrix."""
-    import psutil
-
-    needed = UNFOLDED_COPIES * 4 * sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
-    free = psutil.virtual_memory().available
+    needed, free = folding_bytes(state), available_memory()
     if needed > free:
         raise EdgeModelError(
             f"ONNX Runtime needs about {needed >> 20} MiB to unfold these weights, {free >> 20} MiB are free: "
             "use engine='csr'"
         )
+
+
+def folding_bytes(state: ModelState) -> int:
+    """Peak memory of ONNX Runtime while it opens the file of ``state``, and folds its weights into dense ones."""
+    return DENSE_COPIES * 4 * _dense_entries(state)
+
+
+def available_memory() -> int:
+    """Bytes that this machine has free."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def _dense_entries(state: ModelState) -> int:
+    return sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
 
 
 def check_engine(engine: str) -> None:
@@ -127,7 +140,7 @@ def choose(state: ModelState, batch: int, served: int) -> str:
     """
     if state.encoder is not None or batch < LARGE_ENOUGH or served < SETTLED:
         return "csr"
-    dense = sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
+    dense = _dense_entries(state)
     nonzeros = sum(layer.weights.nonzeros for layer in state.layers)
     worth = nonzeros > DENSE_ENOUGH * dense and dense <= WIDEST
     return "onnxruntime" if worth and find_spec("onnxruntime") is not None else "csr"

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssd_edge_runtime.arrays import Float32
+from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.sparse.csr import CSRMatrix
-from ssd_edge_runtime.sparse.topk import Codes, top_k, top_k_gated
+from ssd_edge_runtime.sparse.topk import top_k, top_k_gated
 from ssd_edge_runtime.sparse.workspace import workspace
 from ssd_edge_runtime.state import Layer
 

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import analytic
 from ssd_edge_runtime.analytic.lessons import Arrays, Lesson, decode, encode
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.network.counting import Touched, count
 from ssd_edge_runtime.network.forward import block_size, forward, preprocess
+from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
 from ssd_edge_runtime.options import AnalyticOptions
-from ssd_edge_runtime.serving.snapshot import Snapshot, add_classes, drop_class, writable_copy
-from ssd_edge_runtime.sparse.topk import Codes
+from ssd_edge_runtime.serving.snapshot import Snapshot
+from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.state import ModelState, Statistics
 
 
@@ -134,9 +135,7 @@ class AnalyticLearner:
 
     def solution(self, job: SolveJob) -> Snapshot:
         """Solve (the slow part, under no lock) and make a snapshot that answers with the result."""
-        from ssd_edge_runtime.solution import rounded
-
-        readout, kind = rounded(*job.system.solve(), self._live.values_type)
+        readout, kind = analytic.rounded(*job.system.solve(), self._live.values_type)
         changes = {"classes": job.classes, "readout": readout, "values_type": kind}
         return Snapshot(dataclasses.replace(self._live, statistics=None, **changes))  # type: ignore[arg-type]
 

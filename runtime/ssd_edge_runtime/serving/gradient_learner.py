@@ -19,8 +19,10 @@ from ssd_edge_runtime.gradient.dampening import (
 from ssd_edge_runtime.gradient.step import step
 from ssd_edge_runtime.gradient.teacher import LiveTeacher
 from ssd_edge_runtime.network.counting import Rows, union
+from ssd_edge_runtime.network.engines import CSREngine
 from ssd_edge_runtime.network.forward import preprocess
-from ssd_edge_runtime.serving.snapshot import Snapshot, add_classes, drop_class, writable_copy
+from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
+from ssd_edge_runtime.serving.snapshot import Snapshot
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.state import ModelState
 
@@ -171,15 +173,14 @@ class GradientLearner:
         rest = importance(published.state, self._indexes, *retained)
         plain, state = self.forget_state(published, index), self.forget_state(published, index)
         dampened = dampen(state, own.without_class(index), rest.without_class(index), options)
-        fresh = Snapshot(state)
         kept = retained[1] - (retained[1] > index)
         weights = sum(layer.weights.nonzeros for layer in state.layers) + state.readout.weights.size
-        before, after = (accuracy(each, retained[0], kept) for each in (Snapshot(plain), fresh))
+        before, after = (accuracy(each, retained[0], kept) for each in (CSREngine(plain), CSREngine(state)))
         if self._teacher is not None:
             # The old teacher still knows the class.
             self._teacher = LiveTeacher(state, len(state.classes), self._teacher.selected)
         self.spare = None
-        return fresh, DampeningReport(dampened, weights, before, after)
+        return Snapshot(state), DampeningReport(dampened, weights, before, after)
 
     def drop_spare(self) -> None:
         """The published state was replaced: the spare copy no longer belongs to it."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import _sparsetools
 
 from ssd_edge_runtime.arrays import Float32, Int32
+from ssd_edge_runtime.sparse.products import matmat, matvec
 
 
 @dataclass(eq=False)
@@ -58,23 +58,11 @@ class CSRMatrix:
 
         ``out``: contiguous float32 (rows,) to write into and return.
         """
-        if out is None:
-            out = np.zeros(self.shape[0], np.float32)
-        else:
-            out.fill(0.0)
-        _sparsetools.csr_matvec(*self.shape, self.indptr, self.columns, self.values, x, out)
-        return out
+        return matvec(self.shape, self.indptr, self.columns, self.values, x, out)
 
     def matmat(self, x: Float32, out: Float32 | None = None) -> Float32:
         """``W X`` for a block of samples in columns, float32 (columns, N) -> (rows, N). Unchecked like matvec.
 
         ``out``: contiguous float32 (rows, N) to write into and return.
         """
-        if out is None:
-            out = np.zeros((self.shape[0], x.shape[1]), np.float32)
-        else:
-            out.fill(0.0)
-        _sparsetools.csr_matvecs(
-            *self.shape, x.shape[1], self.indptr, self.columns, self.values, x.ravel(), out.ravel()
-        )
-        return out
+        return matmat(self.shape, self.indptr, self.columns, self.values, x, out)

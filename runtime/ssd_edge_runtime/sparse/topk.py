@@ -2,74 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import _sparsetools
 
-from ssd_edge_runtime.arrays import Float32, Int32
+from ssd_edge_runtime.arrays import Float32
+from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.sparse.workspace import workspace
 
 GROUPS = 4
 """Groups of neurons per k + 1 in the screen: more make the bound tighter and the screen dearer."""
 SCREEN = 40
 """Layers with at least so many neurons per k + 1 are screened; below that partitioning whole rows is faster."""
-
-
-@dataclass(eq=False)
-class Codes:
-    """Codes z of N samples over n neurons, as compressed rows: only neurons with ``z > 0`` are held.
-
-    ``indptr`` int32 (N + 1), ``neurons`` int32 (pairs) ascending within a sample, ``values`` float32 (pairs).
-    """
-
-    indptr: Int32
-    neurons: Int32
-    values: Float32
-    shape: tuple[int, int]
-
-    @classmethod
-    def from_dense(cls, dense: Float32) -> Codes:
-        """Codes from a float32 (N, n) array; entries that are not positive are dropped."""
-        dense = np.ascontiguousarray(dense, np.float32)
-        return _gather(dense, np.zeros(len(dense), np.float32))
-
-    def to_dense(self) -> Float32:
-        """The float32 (N, n) array."""
-        dense = np.zeros(self.shape, np.float32)
-        dense[self.samples(), self.neurons] = self.values
-        return dense
-
-    def to_columns(self) -> Float32:
-        """The contiguous float32 (n, N) array, one sample a column."""
-        columns = np.zeros(self.shape[::-1], np.float32)
-        columns[self.neurons, self.samples()] = self.values
-        return columns
-
-    def samples(self) -> Int32:
-        """Sample number of every pair, int32 (pairs)."""
-        if self.shape[0] == 1:
-            return np.zeros(len(self.neurons), np.int32)
-        return np.repeat(np.arange(self.shape[0], dtype=np.int32), np.diff(self.indptr))
-
-    def slice(self, start: int, stop: int) -> Codes:
-        """Samples ``start`` to ``stop``."""
-        first, last = self.indptr[start], self.indptr[stop]
-        indptr = self.indptr[start : stop + 1] - first
-        return Codes(indptr, self.neurons[first:last], self.values[first:last], (stop - start, self.shape[1]))
-
-    def among(self, local: Int32, count: int) -> Codes:
-        """The same codes over ``count`` of the neurons alone, the active ones in order; ``local`` (pairs)."""
-        return Codes(self.indptr, local, self.values, (self.shape[0], count))
-
-    def read_out(self, transposed: Float32) -> Float32:
-        """``Z V^T``, float32 (N, classes), for ``transposed`` = V^T contiguous float32 (n, classes)."""
-        out = np.zeros((self.shape[0], transposed.shape[1]), np.float32)
-        _sparsetools.csr_matvecs(
-            *self.shape, out.shape[1], self.indptr, self.neurons, self.values, transposed.ravel(), out.ravel()
-        )
-        return out
 
 
 def top_k(h: Float32, k: int) -> Codes:
@@ -84,7 +27,7 @@ def top_k(h: Float32, k: int) -> Codes:
         return _top_k_screened(h, k)
     rows = workspace.array("top_k.rows", (samples, neurons))
     np.copyto(rows, h.T)
-    return _gather(rows, thresholds(rows, k))
+    return Codes.above(rows, thresholds(rows, k))
 
 
 def top_k_gated(h: Float32, k: int, gate: Float32) -> Codes:
@@ -154,14 +97,3 @@ def _exact(shape: tuple[int, int], place: NDArray[np.intp], values: Float32, k: 
     indptr = np.zeros(samples + 1, np.int32)
     np.cumsum(np.bincount(sample[keep], minlength=samples), out=indptr[1:])
     return Codes(indptr, neuron[keep].astype(np.int32), z[keep], (samples, neurons))
-
-
-def _gather(h: Float32, threshold: Float32) -> Codes:
-    samples, neurons = h.shape
-    mask = workspace.array("top_k.mask", h.shape, np.bool_)
-    np.greater(h, threshold[:, None], out=mask)
-    flat = mask.ravel().nonzero()[0]
-    rows = flat // neurons
-    indptr = np.zeros(samples + 1, np.int32)
-    np.cumsum(np.bincount(rows, minlength=samples), out=indptr[1:])
-    return Codes(indptr, (flat - rows * neurons).astype(np.int32), h.ravel()[flat] - threshold[rows], h.shape)

@@ -13,8 +13,7 @@ import pytest
 from command_line import ask, call, refused
 from PIL import Image
 
-from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import EdgeModel, analytic
 from ssd_edge_runtime.model_file import format
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix

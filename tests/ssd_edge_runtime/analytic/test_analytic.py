@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import analytic_state, samples
 
-from ssd_edge_runtime import EdgeModel, EdgeModelError
+from ssd_edge_runtime import EdgeModel, EdgeModelError, analytic
 from ssd_edge_runtime.analytic import gram
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime.analytic.solver import _probes
 from ssd_edge_runtime.options import AnalyticOptions
-from ssd_edge_runtime.sparse.topk import Codes, top_k
+from ssd_edge_runtime.sparse.codes import Codes
+from ssd_edge_runtime.sparse.topk import top_k
 
 
 def codes_of(seed: int, count: int, n: int, k: int) -> np.ndarray:
@@ -94,9 +95,9 @@ def test_lda_is_the_gaussian_discriminant_with_equal_priors() -> None:
 def test_the_trace_is_estimated_well_for_many_neurons() -> None:
     z = codes_of(3, 2000, 300, 60).astype(np.float64)
     matrix = np.linalg.inv(z.T @ z + 5.0 * np.eye(300))
-    probes = analytic._probes(300)
+    probes = _probes(300)
     assert np.vdot(probes, probes @ matrix) == pytest.approx(np.trace(matrix), rel=0.05)
-    np.testing.assert_array_equal(analytic._probes(20), np.eye(20))
+    np.testing.assert_array_equal(_probes(20), np.eye(20))
 
 
 def test_lda_never_answers_a_class_without_samples() -> None:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from small_models import analytic_state, samples
 
-from ssd_edge_runtime import EdgeModel, EdgeModelError
-from ssd_edge_runtime.analytic import solver as analytic
+from ssd_edge_runtime import EdgeModel, EdgeModelError, analytic
 from ssd_edge_runtime.analytic.gram import unpack
 from ssd_edge_runtime.errors import FewSamplesWarning, OptionError
 from ssd_edge_runtime.options import AnalyticOptions, Priors, Solver

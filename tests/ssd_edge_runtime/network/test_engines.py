@@ -10,7 +10,8 @@ from small_models import analytic_state, gradient_state, samples
 
 from ssd_edge_runtime import EdgeModel, EdgeModelError
 from ssd_edge_runtime.network.engines import SETTLED, CSREngine, choose
-from ssd_edge_runtime.sparse.topk import Codes, thresholds, top_k
+from ssd_edge_runtime.sparse.codes import Codes
+from ssd_edge_runtime.sparse.topk import thresholds, top_k
 from ssd_edge_runtime.state import ModelState
 
 

@@ -1,0 +1,122 @@
+"""Sufficient statistics of the codes: gathered, added up, taken apart."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssd_edge_runtime.analytic.gram import add_samples, packed_size, trace, unpack
+from ssd_edge_runtime.arrays import Float32, Float64, Int64
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.sparse.codes import Codes
+from ssd_edge_runtime.state import Statistics
+
+WIDEST = 20_000
+"""Neurons; the packed statistics of more would not fit in a file, which protobuf limits to 2 GB."""
+JITTER = 1e-6
+
+
+def empty(neurons: int, classes: int) -> Statistics:
+    """Statistics of no samples; raises :class:`EdgeModelError` for a layer too wide to keep them."""
+    if neurons > WIDEST:
+        size = 8 * packed_size(neurons) / 1e9
+        raise EdgeModelError(
+            f"the analytic readout of {neurons} neurons would keep {size:.1f} GB of statistics: "
+            f"use at most {WIDEST} neurons, or the gradient readout"
+        )
+    return Statistics(np.zeros(packed_size(neurons)), np.zeros((classes, neurons)), np.zeros(classes, np.int64))
+
+
+def gather(codes: Codes | Float32, labels: NDArray[np.integer], classes: int) -> Statistics:
+    """Statistics of samples: ``codes`` (N, n), ``labels`` (N,) class indices below ``classes``."""
+    statistics = empty(codes.shape[1], classes)
+    accumulate(statistics, codes, labels)
+    return statistics
+
+
+def accumulate(statistics: Statistics, codes: Codes | Float32, labels: NDArray[np.integer]) -> None:
+    """Add samples in place: ``G += Z^T Z``, ``C += Y^T Z``, ``N += Y^T 1``.
+
+    ``codes``: float32 (N, n), sparse or dense; ``labels``: (N,) class indices. Either k x k entries a sample are
+    scattered into the triangle or one dense product a batch is formed, by the cheaper estimate; both in float64,
+    where products of two float32 codes are exact.
+    """
+    sparse = codes if isinstance(codes, Codes) else Codes.from_dense(codes)
+    statistics.class_counts += np.bincount(labels, minlength=len(statistics.class_counts))
+    rows = np.asarray(labels)[sparse.samples()]
+    np.add.at(statistics.class_sums, (rows, sparse.neurons), sparse.values)
+    add_samples(statistics.gram, sparse)
+
+
+def add(a: Statistics, b: Statistics) -> Statistics:
+    """Statistics of the samples of both; the same neurons and classes."""
+    return Statistics(a.gram + b.gram, a.class_sums + b.class_sums, a.class_counts + b.class_counts)
+
+
+def subtract(a: Statistics, b: Statistics) -> Statistics:
+    """Statistics of the samples of ``a`` without those of ``b``.
+
+    Raises :class:`EdgeModelError` if a count would fall below zero, or if the within-class scatter is no longer
+    positive: samples in ``b`` were never in ``a``.
+    """
+    if (a.class_counts < b.class_counts).any():
+        raise EdgeModelError("cannot unlearn more samples of a class than were learned")
+    gone = a.class_counts == b.class_counts
+    rest = without(a, b)
+    scale = trace(a.gram, a.class_sums.shape[1]) / a.class_sums.shape[1]
+    tolerance = JITTER * max(scale, np.finfo(np.float64).tiny)
+    sums_tolerance = 1e-4 * max(float(np.abs(a.class_sums).max(initial=0.0)), 1e-12)
+    impossible = np.abs(rest.class_sums[gone]).max(initial=0.0) > sums_tolerance
+    impossible |= rest.class_sums.min(initial=0.0) < -sums_tolerance
+    rest.class_sums[gone] = 0.0
+    if impossible or not _is_positive(within_class_scatter(rest), tolerance):
+        raise EdgeModelError(
+            "cannot unlearn samples that were never learned: the statistics are no longer positive"
+        )
+    return rest
+
+
+def without(statistics: Statistics, part: Statistics) -> Statistics:
+    """Statistics of the samples that are not in ``part``; unlike :func:`subtract`, unchecked."""
+    return Statistics(
+        statistics.gram - part.gram,
+        statistics.class_sums - part.class_sums,
+        statistics.class_counts - part.class_counts,
+    )
+
+
+def _is_positive(lower: Float64, tolerance: float) -> bool:
+    from scipy.linalg import LinAlgError, cholesky
+
+    lower[np.diag_indices_from(lower)] += tolerance
+    try:
+        cholesky(lower, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        return False
+    return True
+
+
+def means(statistics: Statistics) -> Float64:
+    """Class means mu_c, float64 (classes, n); zero for a class without samples."""
+    return statistics.class_sums / np.maximum(statistics.class_counts, 1)[:, None]
+
+
+def within_class_scatter(statistics: Statistics) -> Float64:
+    """``G - sum_c N_c mu_c mu_c^T``, float64 (n, n), lower triangle."""
+    square = unpack(statistics.gram, statistics.class_sums.shape[1])
+    square -= means(statistics).T @ statistics.class_sums
+    return square
+
+
+def select_classes(statistics: Statistics, keep: Int64) -> Statistics:
+    """The same Gram matrix over the classes ``keep`` (indices)."""
+    return Statistics(statistics.gram, statistics.class_sums[keep], statistics.class_counts[keep])
+
+
+def forget_mean(gram: Float64, class_sum: Float64, samples: int) -> None:
+    """Take ``N_c mu_c mu_c^T`` of one class out of the packed ``gram``, in place; its inner scatter stays."""
+    if samples == 0:
+        return
+    mean = class_sum / samples
+    for row in np.flatnonzero(class_sum):
+        gram[packed_size(row) : packed_size(row + 1)] -= class_sum[row] * mean[: row + 1]
