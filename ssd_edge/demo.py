@@ -29,14 +29,14 @@ DEVICE = f"import sys; sys.modules.update(dict.fromkeys({BLOCKED})); from ssd_ed
 Tell = Callable[[str], None]
 
 
-def run_demo(out: str | Path, *, seed: int = 0, tell: Tell = lambda message: None) -> dict[str, Any]:
-    """Run every step, keep the files under ``out``, and return what happened.
+def run_demo(output: str | Path, *, seed: int = 0, tell: Tell = lambda message: None) -> dict[str, Any]:
+    """Run every step, keep the files under ``output``, and return what happened.
 
-    ``seed`` reaches training and pruning; ``tell`` hears what is being done. An earlier demo in ``out`` goes.
-    Raises MissingExtraError without the train extra, DataError where ``out`` holds something else.
+    ``seed`` reaches training and pruning; ``tell`` hears what is being done. An earlier demo in ``output`` goes.
+    Raises MissingExtraError without the train extra, DataError where ``output`` holds something else.
     """
     begun = time.perf_counter()
-    folder = fresh_folder(Path(out))
+    folder = fresh_folder(Path(output))
     steps = _train(folder, seed, tell)
     steps += _device(folder, tell)
     tell("measuring latency and memory")
@@ -60,7 +60,7 @@ def fresh_folder(folder: Path) -> Path:
     """An empty folder; an earlier demo in it is removed, anything else refused."""
     if folder.is_dir() and any(folder.iterdir()):
         if not (folder / SUMMARY).is_file():
-            raise DataError(f"{folder}: exists and holds no earlier demo: name another folder with --out")
+            raise DataError(f"{folder}: exists and holds no earlier demo: name another folder with -o")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SUMMARY).write_text("{}\n")  # so that an interrupted demo can be run again
@@ -102,7 +102,7 @@ def _train(folder: Path, seed: int, tell: Tell) -> list[dict[str, Any]]:
         epochs=EPOCHS,
         seed=seed,
         device="cpu",
-        out=folder / "run",
+        output=folder / "run",
     )
     seconds = time.perf_counter() - begun
     with torch.no_grad():

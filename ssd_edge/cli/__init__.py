@@ -13,6 +13,7 @@ COMMANDS = {
     "encoder": "Train a small encoder for train --encoder.",
     "compare": "Several methods, several seeds, one table.",
     "prune": "Prune a run to its Top-K-active weights.",
+    "sweep": "Accuracy against density, criterion by criterion.",
     "export": "Calibrate a run and write the ONNX file.",
     "verify": "Check a file: digest, structure, the same logits from every engine.",
     "inspect": "Layers, sizes, classes, neurons and provenance of a file.",

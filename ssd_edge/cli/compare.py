@@ -22,7 +22,7 @@ from ssd_edge_runtime.errors import MissingExtraError
 @training_options
 @click.option("--resume", is_flag=True, help="Keep the runs that are in -o.")
 @click.option("--force", is_flag=True, help="Replace what is in -o.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder [runs/compare-DATA].")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder [runs/compare-DATA].")
 @common_options
 def command(
     data: str | None,
@@ -30,7 +30,7 @@ def command(
     config: Path | None,
     resume: bool,
     force: bool,
-    out: Path | None,
+    output: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -53,8 +53,8 @@ def command(
     values = merged(config, data, given)
     rows = values.pop("row", [])
     names = methods.split(",") if methods else values.pop("methods", [])
-    folder = out or Path("runs") / f"compare-{Path(str(values['data'])).stem}"
-    place: dict[str, Any] = {"out": folder, "resume": resume, "force": force}
+    folder = output or Path("runs") / f"compare-{Path(str(values['data'])).stem}"
+    place: dict[str, Any] = {"output": folder, "resume": resume, "force": force}
     try:
         with training_bar("comparing, runs") as report, training_bar("encoding, samples") as encoding:
             values |= {"report": report, "encoding": encoding}

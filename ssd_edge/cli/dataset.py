@@ -26,7 +26,7 @@ from ssd_edge_runtime.errors import OptionError
 @click.option("--tasks", type=click.IntRange(1), default=5, show_default=True, help="Tasks in all.")
 @click.option("--class-order", default="label", show_default=True, help="label, a seed, or all names in order.")
 @click.option("--data-root", type=click.Path(), help="Where local copies are looked for first.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The .npz to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .npz to write.")
 @common_options
 def command(
     data: str,
@@ -36,7 +36,7 @@ def command(
     tasks: int,
     class_order: str,
     data_root: str | None,
-    out: Path,
+    output: Path,
     as_json: bool,
 ) -> None:
     """Write samples as a device takes them: x float32, y indices, classes their names.
@@ -54,10 +54,10 @@ def command(
         if task > tasks:
             raise OptionError(f"task must be between 1 and tasks ({tasks}), got {task}")
         part = part.tasks(tasks, as_order(class_order))[task - 1]
-    save_npz(out, part)
+    save_npz(output, part)
     if as_json:
         counts = dict(zip(part.classes, part.counts().tolist(), strict=True))
         shape = list(part.input_shape)
-        emit_json({"file": str(out), "samples": len(part), "input_shape": shape, "classes": counts})
+        emit_json({"file": str(output), "samples": len(part), "input_shape": shape, "classes": counts})
     else:
-        say(f"{out}: {len(part)} samples of {', '.join(part.classes)}")
+        say(f"{output}: {len(part)} samples of {', '.join(part.classes)}")

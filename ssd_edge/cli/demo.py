@@ -14,15 +14,17 @@ from ssd_edge.cli.output import common_options, emit_json, on_terminal, say
 EXAMPLE = """\b
 Example:
   ssd-edge demo
-  ssd-edge demo --out /tmp/demo --json
+  ssd-edge demo -o /tmp/demo --json
 """
 
 
 @click.command(short_help="The whole job on an embedded data set, in under a minute.", epilog=EXAMPLE)
-@click.option("--out", type=FILE, default=Path("ssd-edge-demo"), show_default=True, help="Folder for its files.")
+@click.option(
+    "-o", "--output", type=FILE, default=Path("ssd-edge-demo"), show_default=True, help="Folder for its files."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of training and pruning.")
 @common_options
-def command(out: Path, seed: int, as_json: bool) -> None:
+def command(output: Path, seed: int, as_json: bool) -> None:
     """Train on eight digits, prune, export, learn two more on the "device", forget one, and measure.
 
     The device is a process that cannot import torch. Takes less than a minute on two cores; needs the train extra.
@@ -34,7 +36,7 @@ def command(out: Path, seed: int, as_json: bool) -> None:
     status = Console(stderr=True).status("starting") if on_terminal() else nullcontext()
     with status as spinner:
         tell = say if spinner is None else spinner.update
-        summary = run_demo(out, seed=seed, tell=tell)
+        summary = run_demo(output, seed=seed, tell=tell)
     if as_json:
         emit_json(summary)
     else:

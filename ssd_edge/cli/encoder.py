@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from ssd_edge.cli.output import common_options, emit_json, plain
+from ssd_edge.cli.output import common_options, emit_json, plain, require_torch
 from ssd_edge.cli.train import class_names, class_order, training_bar
-from ssd_edge.cli.training_extra import require_torch
 
 EXAMPLE = """\b
 Example:
@@ -37,10 +36,10 @@ Example:
 @click.option("--data-root", type=click.Path(), help="Where local copies of data are looked for first.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), default="encoder.onnx", show_default=True, help="File."
+    "-o", "--output", type=click.Path(path_type=Path), default="encoder.onnx", show_default=True, help="File."
 )
 @common_options
-def command(data: str, out: Path, force: bool, as_json: bool, **options: Any) -> None:
+def command(data: str, output: Path, force: bool, as_json: bool, **options: Any) -> None:
     """Train a small convolutional encoder on the base classes of DATA and write it as an ordinary ONNX file.
 
     DATA holds images or windows of signals. The encoder learns to name classes and how a sample was turned, so
@@ -51,7 +50,7 @@ def command(data: str, out: Path, force: bool, as_json: bool, **options: Any) ->
 
     given = {name: value for name, value in options.items() if value is not None}
     with training_bar() as report:
-        found = train_encoder(data, out, force=force, report=report, **given).report
+        found = train_encoder(data, output, force=force, report=report, **given).report
     if as_json:
         emit_json(found)
     else:

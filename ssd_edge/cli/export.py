@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from ssd_edge.cli.output import common_options, emit_json, passes, plain
+from ssd_edge.cli.output import common_options, emit_json, passes, plain, require_torch
 from ssd_edge.cli.prune import BUDGETS, CRITERIA
-from ssd_edge.cli.training_extra import require_torch
 
 EXAMPLE = """\b
 Example:
@@ -57,11 +56,11 @@ Example:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For --density: of random masks.")
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), default="model.onnx", show_default=True, help="File."
+    "-o", "--output", type=click.Path(path_type=Path), default="model.onnx", show_default=True, help="File."
 )
 @common_options
 def command(
-    run: Path, out: Path, encoder: Path | None, as_json: bool, learning_state: bool, **options: Any
+    run: Path, output: Path, encoder: Path | None, as_json: bool, learning_state: bool, **options: Any
 ) -> None:
     """Count and gather over RUN's training data on exactly the weights that ship, and write one ONNX file.
 
@@ -73,10 +72,10 @@ def command(
     from ssd_edge_export.passes import watched
     from ssd_edge_runtime.encoder import import_encoder
 
-    check_place(out)
+    check_place(output)
     options["encoder"] = None if encoder is None else import_encoder(encoder)
     with passes("counting") as report_pass, watched(report_pass):
-        path = export_model(Run.load(run), out, learning_state=learning_state, **options)
+        path = export_model(Run.load(run), output, learning_state=learning_state, **options)
     report = summary(path)
     if as_json:
         emit_json(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import re
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssd_edge_runtime.errors import SSDEdgeError
+from ssd_edge_runtime.errors import MissingExtraError, SSDEdgeError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -38,6 +39,13 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
             fail(describe(error))
 
     return wrapper
+
+
+def require_torch(feature: str) -> None:
+    """Raise MissingExtraError where torch or safetensors, which a model builder needs, is not installed."""
+    for package in ("torch", "safetensors"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(feature)
 
 
 def describe(error: BaseException) -> str:

@@ -108,13 +108,13 @@ def training_options(function: Any) -> Any:
 @click.option("--seed", type=int, help="Seeds the first weights and the order of samples [0].")
 @click.option("--resume", is_flag=True, help="Go on with the run in -o from its last checkpoint.")
 @click.option("--force", is_flag=True, help="Replace an existing run folder.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Run folder [runs/DATA-METHOD].")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder [runs/DATA-METHOD].")
 @common_options
 def command(
     data: str | None,
     resume: bool,
     force: bool,
-    out: Path | None,
+    output: Path | None,
     as_json: bool,
     config: Path | None,
     **options: Any,
@@ -138,13 +138,13 @@ def command(
 
     given = {name: value for name, value in options.items() if value is not None and value != {}}
     if resume:
-        check_resume(out, data, config, given)
-        folder = cast(Path, out)
+        check_resume(output, data, config, given)
+        folder = cast(Path, output)
         start = partial(resume_run, folder, **given)
     else:
         values = merged(config, data, given)
-        folder = out or default_folder(values)
-        start = partial(train, **values, out=folder, force=force)
+        folder = output or default_folder(values)
+        start = partial(train, **values, output=folder, force=force)
     try:
         with training_bar() as report, training_bar("encoding, samples") as encoding:
             run = start(report=report, encoding=encoding) if launched_rank() == 0 else start()
@@ -162,14 +162,14 @@ def command(
         print_run(run.metrics, folder)
 
 
-def check_resume(out: Path | None, data: str | None, config: Path | None, given: dict[str, Any]) -> None:
+def check_resume(output: Path | None, data: str | None, config: Path | None, given: dict[str, Any]) -> None:
     """A run goes on as it was begun: only where to, and on which device, may be said anew."""
-    if out is None:
+    if output is None:
         raise OptionError("--resume needs the run folder: -o RUN")
     extra = sorted(given.keys() - {"until_task", "device"}) + ["DATA"] * bool(data) + ["config"] * bool(config)
     if extra:
         names = ", ".join(name.replace("_", "-") for name in extra)
-        raise OptionError(f"--resume takes its options from {out}/config.toml; leave out {names}")
+        raise OptionError(f"--resume takes its options from {output}/config.toml; leave out {names}")
 
 
 def merged(config: Path | None, data: str | None, given: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ssd_edge.cli.arguments import model_argument
-from ssd_edge.cli.output import common_options, emit_json, fail, plain
-from ssd_edge.cli.training_extra import require_torch
+from ssd_edge.cli.output import common_options, emit_json, fail, plain, require_torch
 from ssd_edge_runtime.errors import EdgeModelError
 
 if TYPE_CHECKING:

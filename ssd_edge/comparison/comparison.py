@@ -37,7 +37,7 @@ def compare(
     rows: Sequence[Mapping[str, Any]] = (),
     widths: Sequence[int] = (),
     jobs: int | None = None,
-    out: str | Path | None = None,
+    output: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
     report: Report | None = None,
@@ -49,8 +49,8 @@ def compare(
     ``methods``: as in ``--method``, with ``+analytic`` or ``+gradient`` for the readout. ``rows``: further rows,
     each a mapping with ``method``, ``name`` and options of its own. The rows ``random+analytic`` and ``joint`` are
     always there. ``seeds``: runs per row, seeded 0, 1, ... ``jobs``: processes side by side (default:
-    one per core, one on a GPU). ``out``: folder for the table, JSON, plots and each run's figures; with ``resume``
-    the runs that are in it are not repeated. ``report``: called as ``report(runs done, of how many)``;
+    one per core, one on a GPU). ``output``: folder for the table, JSON, plots and each run's figures; with
+    ``resume`` the runs that are in it are not repeated. ``report``: called as ``report(runs done, of how many)``;
     ``encoding`` likewise, with samples, while an encoder makes the embeddings that all rows and seeds share.
     ``options``: fields of ``TrainConfig``, for all rows.
 
@@ -59,7 +59,7 @@ def compare(
     OptionError.unless(seeds >= 1, f"seeds must be at least 1, got {seeds}")
     OptionError.unless(jobs is None or jobs >= 1, f"jobs must be at least 1, got {jobs}")
     table = make_rows({"data": str(data), **options}, methods, rows, widths)
-    folder = None if out is None else _folder(Path(out), resume, force)
+    folder = None if output is None else _folder(Path(output), resume, force)
     configs = {_key(row, seed): row.seeded(seed) for row in table for seed in range(seeds)}
     with TemporaryDirectory() if folder is None else nullcontext(folder) as place:
         fronts = Fronts(Path(place))

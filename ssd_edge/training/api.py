@@ -34,7 +34,7 @@ def train(
     data: str | Path | Dataset,
     *,
     test: Dataset | None = None,
-    out: str | Path | None = None,
+    output: str | Path | None = None,
     force: bool = False,
     report: Report | None = None,
     encoding: Report | None = None,
@@ -45,10 +45,10 @@ def train(
     """Train on a sequence of tasks.
 
     ``data``: as ``ssd_edge.data.load`` takes it, or a Dataset; then ``test`` is its test part (without one, a
-    fixed fifth of the data is). ``out``: run folder to write, with checkpoints on the way; None keeps the run in
-    memory. ``force``: replace an existing run folder. ``report``: called as ``report(steps done, of how many)``;
-    ``encoding`` likewise, with samples, while an encoder makes embeddings of them. ``embeddings``: what several
-    runs behind one encoder share; None makes its encoder anew, and keeps embeddings beside ``out``.
+    fixed fifth of the data is). ``output``: run folder to write, with checkpoints on the way; None keeps the run
+    in memory. ``force``: replace an existing run folder. ``report``: called as ``report(steps done, of how
+    many)``; ``encoding`` likewise, with samples, while an encoder makes embeddings of them. ``embeddings``: what
+    several runs behind one encoder share; None makes its encoder anew, and keeps embeddings beside ``output``.
     ``checkpoint_seconds``: time between checkpoints. ``options``: fields of ``TrainConfig``.
 
     Raises OptionError, DataError; ``Interrupted`` after Ctrl-C, with the checkpoint written.
@@ -64,11 +64,11 @@ def train(
         embeddings is None or config.encoder is not None, "embeddings go with an encoder: give its name, too"
     )
     with join_processes(pick_device(config.device).type == "cuda") as parallel:
-        folder = Path(out) if out is not None and parallel.is_main else None
+        folder = Path(output) if output is not None and parallel.is_main else None
         if folder is not None:
             _check_place(folder, force)
         with parallel.main_first():
-            given = embeddings or partial(_embeddings, config, None if out is None else Path(out), parallel)
+            given = embeddings or partial(_embeddings, config, None if output is None else Path(output), parallel)
             trainer = make_trainer(config, memory, parallel, given, encoding)
             if folder is not None:
                 begin_folder(folder, trainer.config, trainer.embeddings)
@@ -76,7 +76,7 @@ def train(
 
 
 def resume(
-    out: str | Path,
+    run: str | Path,
     *,
     until_task: int | None = None,
     device: DeviceChoice | None = None,
@@ -86,12 +86,12 @@ def resume(
     encoding: Report | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Run:
-    """Go on with the run in folder ``out`` from its last checkpoint, with the options in its ``config.toml``.
+    """Go on with the run in folder ``run`` from its last checkpoint, with the options in its ``config.toml``.
 
     ``until_task``: train further than first asked. ``data``, ``test``: again, where it was trained on arrays in
     memory. On the CPU the result is bit for bit that of a run that was never stopped.
     """
-    folder = Path(out)
+    folder = Path(run)
     if not (folder / CONFIG).is_file():
         raise DataError(f"{folder}: no run to resume")
     config = TrainConfig.load(folder / CONFIG)

@@ -29,7 +29,7 @@ class TrainedEncoder:
 
 def train_encoder(
     data: str | Path | Dataset,
-    out: str | Path | None = None,
+    output: str | Path | None = None,
     *,
     force: bool = False,
     device: DeviceChoice = "auto",
@@ -44,15 +44,15 @@ def train_encoder(
 ) -> TrainedEncoder:
     """Train a small convolutional encoder on the training part of ``data``, tasks 1 to ``until_task``.
 
-    ``data`` and what splits it: as ``ssd_edge.train``; images or windows of signals. ``out``: ONNX file to write,
-    for ``train(..., encoder=out)``; one that is there is refused without ``force``. ``hold_out``: share of the
-    samples kept from training, to measure with. ``report``: called as ``report(steps done, of how many)``.
+    ``data`` and what splits it: as ``ssd_edge.train``; images or windows of signals. ``output``: ONNX file to
+    write, for ``train(..., encoder=output)``; one that is there is refused without ``force``. ``hold_out``: share
+    of the samples kept from training, to measure with. ``report``: called as ``report(steps done, of how many)``.
     ``options``: fields of ``EncoderOptions``.
 
     Raises OptionError, DataError.
     """
     chosen = EncoderOptions(**options)
-    place = None if out is None else _free(Path(out), force)
+    place = None if output is None else _free(Path(output), force)
     source = IN_MEMORY if isinstance(data, Dataset) else str(data)
     config = TrainConfig(source, data_root, classes, tasks, until_task, class_order=class_order, hold_out=hold_out)
     whole = load_data(config, "train", (data, data) if isinstance(data, Dataset) else None)

@@ -16,7 +16,7 @@ from ssd_edge_runtime.errors import DataError
 
 def test_demo_tells_the_whole_story(tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    result = CliRunner().invoke(main, ["demo", "--out", str(out), "--json"], catch_exceptions=False)
+    result = CliRunner().invoke(main, ["demo", "-o", str(out), "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     summary = json.loads(result.stdout)
     trained, exported, learned, forgot = summary["steps"]

@@ -37,7 +37,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, data in (("train", data_set(1, 240)), ("test", data_set(2, 60)), ("embedded", None)):
         if data is not None:
             np.savez(place / f"{name}.npz", x=data.x, y=data.y, classes=np.array(data.classes))
-    train(str(place / "train.npz"), encoder=str(place / "mine.onnx"), out=place / "run", **TRAINED)
+    train(str(place / "train.npz"), encoder=str(place / "mine.onnx"), output=place / "run", **TRAINED)
     return place / "run"
 
 
@@ -162,7 +162,7 @@ def test_an_encoder_may_come_at_export(run_folder: Path, tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     embedded = Run.load(run_folder).training_data()
     np.savez("embedded.npz", x=embedded.x, y=embedded.y, classes=np.array(embedded.classes))
-    train("embedded.npz", out="run", **TRAINED)
+    train("embedded.npz", output="run", **TRAINED)
     mine = run_folder.parent / "mine.onnx"
     assert ask("export", "run", "--encoder", mine, "-o", "model.onnx")["encoder"]["name"] == "mine"
     assert ask("eval", "model.onnx", run_folder.parent / "test.npz")["accuracy"] > 0.9
@@ -217,7 +217,7 @@ def test_an_encoder_that_is_none_is_one_line(run_folder: Path, tmp_path: Path, w
 
 def test_an_encoder_that_does_not_fit(run_folder: Path, tmp_path: Path) -> None:
     onnx.save(encoder_model(31), tmp_path / "narrow.onnx")
-    train(data_set(1, 60), out=tmp_path / "raw", **TRAINED)
+    train(data_set(1, 60), output=tmp_path / "raw", **TRAINED)
     told = refused("export", tmp_path / "raw", "--encoder", tmp_path / "narrow.onnx", "-o", tmp_path / "m.onnx")
     assert told == "encoder narrow gives 31 values, the network takes 64"
     told = refused("export", run_folder, "--encoder", tmp_path / "narrow.onnx", "-o", tmp_path / "m.onnx")
@@ -240,7 +240,7 @@ def test_images_that_do_not_fit(place: Path) -> None:
 def test_verify_against_a_run_behind_another_encoder(place: Path, run_folder: Path, tmp_path: Path) -> None:
     onnx.save(encoder_model(32, seed=7), tmp_path / "other.onnx")
     data = str(run_folder.parent / "train.npz")
-    train(data, encoder=str(tmp_path / "other.onnx"), out=tmp_path / "other", **TRAINED)
+    train(data, encoder=str(tmp_path / "other.onnx"), output=tmp_path / "other", **TRAINED)
     told = refused_check("model.onnx", tmp_path / "other")
     assert told["check"] == "run: encoder" and "not the run's, which is other, digest" in told["detail"]
     Path("bare.onnx").write_bytes(model_format.to_bytes(model_format.load("model.onnx").head))

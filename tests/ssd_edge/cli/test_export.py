@@ -15,7 +15,7 @@ NO_V = "this run was trained with the analytic readout, so there is no trained V
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("export") / "run"
-    train("digits", method="random", until_task=2, hidden=(100,), k=(10,), device="cpu", out=place)
+    train("digits", method="random", until_task=2, hidden=(100,), k=(10,), device="cpu", output=place)
     return place
 
 

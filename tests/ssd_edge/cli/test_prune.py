@@ -13,7 +13,7 @@ from ssd_edge.training import Run, train
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("prune") / "run"
     options = {"until_task": 2, "hidden": (40,), "epochs": 5, "device": "cpu"}
-    train("digits", method="ssd", readout="analytic", k=(8,), out=place, **options)
+    train("digits", method="ssd", readout="analytic", k=(8,), output=place, **options)
     return place
 
 
@@ -115,70 +115,6 @@ def test_missing_torch_names_the_extra(folder, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = invoke(folder)
     assert result.stderr == "error: pruning needs the [train] extra: pip install 'ssd-edge[train]'\n"
-
-
-def test_sweep_writes_table_picture_and_json(folder, tmp_path):
-    out = tmp_path / "sweep"
-    result = invoke(folder, "--sweep", "-o", out)
-    assert (result.exit_code, result.stderr) == (0, "")
-    lines = result.stdout.splitlines()
-    assert lines[0].startswith("accuracy on 144 test samples; unpruned 0.")
-    assert lines[1].split() == ["weights", "kept", "(%)", "50", "20", "10", "5", "2", "1"]
-    assert [line.split()[0] for line in lines[2:6]] == ["activity", "magnitude", "sampled", "random"]
-    assert lines[6] == f"wrote {out / 'sweep.json'} and {out / 'sweep.png'}"
-    document = json.loads((out / "sweep.json").read_text())
-    assert len(document["points"]) == 24
-    assert (out / "sweep.png").stat().st_size > 1000
-
-
-def test_sweep_over_chosen_criteria_and_several_runs(folder, tmp_path):
-    other = tmp_path / "other"
-    options = {"until_task": 2, "hidden": (40,), "epochs": 5, "device": "cpu", "seed": 1}
-    train("digits", method="ssd", readout="analytic", k=(8,), out=other, **options)
-    chosen = ("--criteria", "random,lottery-ticket", "--densities", "0.5,0.25", "--samples", 100)
-    result = invoke(folder, other, "--sweep", *chosen, "--json", "-o", tmp_path / "sweep")
-    assert (result.exit_code, result.stderr) == (0, "")
-    document = json.loads(result.stdout)
-    assert [entry["run"] for entry in document["runs"]] == ["run", "other"]
-    assert document["fitted_on"] == 100 and document["measured_on"] == "test" and document["budget"] == "row"
-    places = {(point["run"], point["criterion"], point["density"]) for point in document["points"]}
-    assert len(places) == len(document["points"]) == 8
-    mean = sum(entry["unpruned"] for entry in document["runs"]) / 2
-    assert document["unpruned"] == pytest.approx(mean)
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        (
-            ["--criteria", "random,luck"],
-            "criterion must be one of auto, activity, magnitude, sampled, random, lottery-ticket, got 'luck'",
-        ),
-        (
-            ["--criteria", "random,random"],
-            "criteria must be names with commas between them, none twice, got 'random,random'",
-        ),
-        (["--densities", "0.5,half"], "densities must be numbers with commas between them, got '0.5,half'"),
-        (["--densities", "0.5,2"], "density must be above 0 and at most 1, got 2.0"),
-        (["--measure-on", "hold-out"], "measure-on hold-out: run was trained without --hold-out; measure on test"),
-    ],
-)
-def test_bad_sweeps_are_one_line(folder, tmp_path, options, line):
-    result = invoke(folder, "--sweep", *options, "-o", tmp_path / "sweep")
-    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"error: {line}\n")
-    assert not (tmp_path / "sweep").exists()
-
-
-def test_prune_takes_one_run(folder, tmp_path):
-    result = invoke(folder, folder, "-o", tmp_path / "out")
-    assert result.stderr == "error: 2 runs given: prune takes one, and several only with --sweep\n"
-
-
-def test_options_of_the_other_mode_are_refused(folder):
-    result = invoke(folder, "--sweep", "--density", 0.1, "--drop-inactive")
-    assert (result.exit_code, result.stderr) == (2, "error: --density, --drop-inactive: not with --sweep\n")
-    result = invoke(folder, "--seeds", 3)
-    assert (result.exit_code, result.stderr) == (2, "error: --seeds: only with --sweep\n")
 
 
 def test_lottery_ticket_from_the_command_line(folder, tmp_path):

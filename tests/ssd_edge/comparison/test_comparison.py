@@ -132,5 +132,5 @@ class TestCommand:
 def test_a_folder_that_is_something_else_is_left_alone(tmp_path):
     (tmp_path / "letters.txt").write_text("mine")
     with pytest.raises(DataError, match="not the folder of a comparison"):
-        ssd_edge.compare("digits", ["random"], out=tmp_path, force=True, **QUICK)
+        ssd_edge.compare("digits", ["random"], output=tmp_path, force=True, **QUICK)
     assert (tmp_path / "letters.txt").exists()

@@ -216,7 +216,7 @@ def test_resnet_from_training_to_one_file(tmp_path: Path) -> None:
     torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "resnet18.pth")
     options = {"encoder": "resnet18", "encoder_weights": str(tmp_path / "resnet18.pth"), "encoder_size": 64}
     run = train(
-        "digits", method="random", until_task=1, hidden=(100,), out=tmp_path / "run", device="cpu", **options
+        "digits", method="random", until_task=1, hidden=(100,), output=tmp_path / "run", device="cpu", **options
     )
     assert run.encoder is not None and run.encoder.width == 512
     model = EdgeModel.load(export_model(run, tmp_path / "model.onnx", values="float32"))

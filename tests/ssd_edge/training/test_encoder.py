@@ -49,7 +49,7 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def begin(**options: object) -> Run:
-    return train("digits", encoder="own.onnx", out="runs/a", **{**QUICK, "until_task": 2, **options})
+    return train("digits", encoder="own.onnx", output="runs/a", **{**QUICK, "until_task": 2, **options})
 
 
 def test_the_network_learns_from_embeddings(place: Path) -> None:
@@ -91,7 +91,7 @@ def test_embeddings_are_computed_once(place: Path, embedded: list[int]) -> None:
     prune(Run.load("runs/a"), density=0.5).save("runs/b")
     Run.load("runs/b").training_data()
     again = train(
-        "digits", encoder="own.onnx", out="runs/c", method="random", until_task=3, class_order=None, **QUICK
+        "digits", encoder="own.onnx", output="runs/c", method="random", until_task=3, class_order=None, **QUICK
     )
     assert max(embedded, default=0) <= 6 and again.encoder == run.encoder
 
@@ -110,7 +110,7 @@ def test_run_folder_of_an_earlier_revision_loads(place: Path) -> None:
 def test_resumed_run_ends_with_the_same_bits(place: Path) -> None:
     begin(method="ssd", until_task=1)
     parted = resume("runs/a", until_task=2)
-    whole = train("digits", encoder="own.onnx", out="runs/whole", method="ssd", until_task=2, **QUICK)
+    whole = train("digits", encoder="own.onnx", output="runs/whole", method="ssd", until_task=2, **QUICK)
     for name, value in whole.network.state_dict().items():
         assert torch.equal(parted.network.state_dict()[name], value), name
 
@@ -232,12 +232,12 @@ class TestCompare:
         assert found["random"] == single
 
     def test_kept_runs_are_those_behind_the_same_encoder(self, place: Path, embedded: list[int]) -> None:
-        first = self.rows(out="table", jobs=1)()
+        first = self.rows(output="table", jobs=1)()
         embedded.clear()
-        assert self.rows(out="table", jobs=1, resume=True)() == first
+        assert self.rows(output="table", jobs=1, resume=True)() == first
         assert max(embedded, default=0) <= 6
         Path("own.onnx").write_bytes(encoder_model(24, seed=1).SerializeToString())
-        assert self.rows(out="table", jobs=1, resume=True)() != first
+        assert self.rows(output="table", jobs=1, resume=True)() != first
 
     def test_side_by_side(self, place: Path) -> None:
         arguments = ["compare", "digits", "--methods", "random", "--encoder", "own.onnx", "--seeds", 1]

@@ -198,7 +198,7 @@ class TestTrainer:
     def test_arrays_in_memory(self, tmp_path):
         rng = np.random.default_rng(0)
         data = Dataset(rng.random((60, 5), dtype=np.float32), np.arange(60) % 3, ("a", "b", "c"))
-        run = train(data, out=tmp_path / "run", tasks=3, **SMALL)
+        run = train(data, output=tmp_path / "run", tasks=3, **SMALL)
         assert run.training_data().classes == ("a", "b", "c")
         with pytest.raises(DataError, match="trained on arrays in memory"):
             Run.load(tmp_path / "run").training_data()
@@ -206,7 +206,7 @@ class TestTrainer:
 
 class TestRunFolder:
     def test_round_trip(self, tmp_path):
-        run = train("digits", out=tmp_path / "run", readout="analytic", until_task=2, **SMALL)
+        run = train("digits", output=tmp_path / "run", readout="analytic", until_task=2, **SMALL)
         again = Run.load(tmp_path / "run")
         assert again.config == run.config
         assert again.metrics == run.metrics
@@ -217,7 +217,7 @@ class TestRunFolder:
         assert (tmp_path / "run" / "accuracy_matrix.png").stat().st_size > 1000
 
     def test_teacher_of_a_finished_run_is_the_network(self, tmp_path):
-        run = train("digits", out=tmp_path / "run", until_task=2, **SMALL)
+        run = train("digits", output=tmp_path / "run", until_task=2, **SMALL)
         again = Run.load(tmp_path / "run")
         assert torch.equal(again.teacher.layers[0].weight, run.network.layers[0].weight)
         assert [chosen.tolist() for chosen in again.selected] == [chosen.tolist() for chosen in run.selected]
@@ -226,15 +226,15 @@ class TestRunFolder:
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "thesis.txt").write_text("years of work")
         with pytest.raises(DataError, match="exists already; go on with --resume or replace it with --force"):
-            train("digits", out=tmp_path / "run", **SMALL)
+            train("digits", output=tmp_path / "run", **SMALL)
         with pytest.raises(DataError, match="not a run folder, and not empty"):
-            train("digits", out=tmp_path / "run", force=True, **SMALL)
+            train("digits", output=tmp_path / "run", force=True, **SMALL)
         assert (tmp_path / "run" / "thesis.txt").exists()
 
     def test_missing_and_half_written(self, tmp_path):
         with pytest.raises(DataError, match="no such run folder"):
             Run.load(tmp_path / "none")
-        train("digits", out=tmp_path / "run", until_task=1, **SMALL)
+        train("digits", output=tmp_path / "run", until_task=1, **SMALL)
         (tmp_path / "run" / "model.safetensors").unlink()
         with pytest.raises(DataError, match="not finished: go on with ssd-edge train --resume"):
             Run.load(tmp_path / "run")
@@ -258,7 +258,9 @@ class TestResume:
         options = SMALL | {"tasks": 5, "until_task": 3, "method": method, "readout": readout, "seed": 3}
         whole = train("digits", **options)
         with pytest.raises(Interrupted):
-            train("digits", out=tmp_path / "run", checkpoint_seconds=0, report=self.stop_after(steps), **options)
+            train(
+                "digits", output=tmp_path / "run", checkpoint_seconds=0, report=self.stop_after(steps), **options
+            )
         run = resume(tmp_path / "run")
         for name, value in whole.network.state_dict().items():
             assert torch.equal(run.network.state_dict()[name], value), name
@@ -267,14 +269,14 @@ class TestResume:
 
     def test_stopped_before_the_first_checkpoint(self, tmp_path):
         with pytest.raises(Interrupted):
-            train("digits", out=tmp_path / "run", report=self.stop_after(1), until_task=1, **SMALL)
+            train("digits", output=tmp_path / "run", report=self.stop_after(1), until_task=1, **SMALL)
         whole = train("digits", until_task=1, **SMALL)
         assert torch.equal(resume(tmp_path / "run").network.readout_weight, whole.network.readout_weight)
 
     @pytest.mark.parametrize("options", [{}, {"readout": "analytic", "base_tasks": 2}])
     def test_further_tasks(self, tmp_path, options):
         whole = train("digits", until_task=4, **SMALL, **options)
-        train("digits", out=tmp_path / "run", until_task=2, **SMALL, **options)
+        train("digits", output=tmp_path / "run", until_task=2, **SMALL, **options)
         run = resume(tmp_path / "run", until_task=4)
         assert torch.equal(run.network.readout_weight, whole.network.readout_weight)
         assert run.metrics["accuracy_matrix"] == whole.metrics["accuracy_matrix"]
@@ -284,7 +286,7 @@ class TestResume:
             resume(tmp_path / "run")
 
     def test_damaged_checkpoint(self, tmp_path):
-        train("digits", out=tmp_path / "run", until_task=1, **SMALL)
+        train("digits", output=tmp_path / "run", until_task=1, **SMALL)
         (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"x" * 100)
         with pytest.raises(DataError, match="not a safetensors file"):
             resume(tmp_path / "run", until_task=2)
