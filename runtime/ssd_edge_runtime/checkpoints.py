@@ -8,10 +8,9 @@ from typing import Any
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model import EdgeModel
-from ssd_edge_runtime.model_file.container import read_file
-from ssd_edge_runtime.storage.generations import stored_digest
+from ssd_edge_runtime.model_file.header import file_digest
+from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import Journal, journal_path
-from ssd_edge_runtime.storage.records import pack, unpack
 
 BEGIN, END = "begin", "end"
 
@@ -32,7 +31,7 @@ class Unfinished:
 
     def finished(self, target: Path) -> bool:
         """Whether that file is in its place: nothing was lost but the report."""
-        return self.ended is not None and target.exists() and digest_of(target) == self.ended
+        return self.ended is not None and target.exists() and file_digest(target) == self.ended
 
     def void(self, digest: str | None) -> bool:
         """Whether it belongs to another file than the one with ``digest``."""
@@ -42,16 +41,8 @@ class Unfinished:
         """Bring ``model``, just loaded from the parent file, to the last checkpoint."""
         for index in range(1, len(self.journal)):
             record = self.journal[index]
-            if "progress" in unpack(record)[0]:
+            if "progress" in records.decode(record)[0]:
                 model.replay(record)
-
-
-def digest_of(path: Path) -> str | None:
-    """The digest that a model file carries; None if it is none."""
-    try:
-        return stored_digest(read_file(path))
-    except EdgeModelError:
-        return None
 
 
 def find(target: Path) -> Unfinished | None:
@@ -60,14 +51,14 @@ def find(target: Path) -> Unfinished | None:
     if not path.exists():
         return None
     journal = Journal.open(path)
-    head = unpack(journal[0])[0] if len(journal) else {}
+    head = records.decode(journal[0])[0] if len(journal) else {}
     plan, parent = head.get("plan"), head.get("parent")
     if head.get("kind") != BEGIN or not isinstance(plan, dict) or not isinstance(parent, str):
         raise EdgeModelError(f"{path} is damaged from its first record on: nothing in it can be used, delete it")
     progress: dict[str, int] = {}
     ended = None
     for index in range(1, len(journal)):
-        fields = unpack(journal[index])[0]
+        fields = records.decode(journal[index])[0]
         progress = fields.get("progress", progress)
         ended = fields.get("digest") if fields.get("kind") == END else None
     return Unfinished(journal, plan, parent, progress, ended)
@@ -125,7 +116,7 @@ class Checkpoints:
     def announce(self, digest: str) -> None:
         """Note, before the result takes its place, which file it is; so it is recognized after a kill."""
         assert self._journal is not None
-        self._journal.append(pack({"kind": END, "digest": digest}, {}))
+        self._journal.append(records.encode({"kind": END, "digest": digest}, {}))
 
     def drop(self) -> None:
         """The result is on storage, or not wanted: remove the journal."""
@@ -138,7 +129,7 @@ class Checkpoints:
             self._model.record({})
 
     def _head(self) -> bytes:
-        return pack({"kind": BEGIN, "plan": self._plan, "parent": self._parent()}, {})
+        return records.encode({"kind": BEGIN, "plan": self._plan, "parent": self._parent()}, {})
 
     def _parent(self) -> str:
         digest = self._model.digest

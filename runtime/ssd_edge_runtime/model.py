@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +22,9 @@ from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.serving.inputs import Intake, as_names
 from ssd_edge_runtime.serving.shared_model import LiveModel
 from ssd_edge_runtime.state import ModelState
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.storage.source import Source
 
 UNKNOWN = ""
 """The answer of ``reject_below``; no class has this name."""
@@ -55,7 +56,7 @@ class EdgeModel:
             raise EdgeModelError(f"threads must be at least 1, got {threads}")
         self._engine = engine
         self._threads = threads
-        self._source: tuple[Path, str] | None = None
+        self._source: Source | None = None
         self._intake = Intake(state, threads)
         self._live = LiveModel(state)
         self.detector: LossDetector | None = None
@@ -75,19 +76,14 @@ class EdgeModel:
         Where ``trusted`` or the environment variable SSD_EDGE_TRUSTED_KEYS names files of public keys, only a
         model signed by one of them is loaded.
         """
-        from ssd_edge_runtime.model_file import format as model_format
-        from ssd_edge_runtime.storage import signing
-        from ssd_edge_runtime.storage.generations import stored_digest
+        from ssd_edge_runtime.storage.source import load_state
 
-        data = model_format.read_file(path)
-        keys = [*trusted, *signing.trusted_keys()]
+        state, source = load_state(path, verify=verify, trusted=trusted)
         try:
-            if keys:
-                signing.check(path, data, keys)
-            model = cls(model_format.from_bytes(data, verify=verify), engine=engine, threads=threads)
-            model._source = (Path(path).resolve(), stored_digest(data))
+            model = cls(state, engine=engine, threads=threads)
         except EdgeModelError as error:
             raise EdgeModelError(f"{path}: {error}") from None
+        model._source = source
         return model
 
     # Answers
@@ -224,31 +220,18 @@ class EdgeModel:
         ``announce`` is told the new file's digest before it takes its place.
         Raises :class:`EdgeModelError` if the file changed since this model was loaded from it.
         """
-        from ssd_edge_runtime.model_file import format as model_format
-        from ssd_edge_runtime.storage import store as storage
-        from ssd_edge_runtime.storage.generations import stored_digest
+        from ssd_edge_runtime.storage.source import save_state, successor
 
         with self._live.learning:
-            place = Path(path).resolve()
             state = self._live.whole()
             if self._live.changed:
-                parent = self._source[1] if self._source else state.parent
-                generation = max(state.generation + 1, storage.next_generation(place))
-                state = dataclasses.replace(state, generation=generation, parent=parent)
-            known = self._source[1] if self._source and self._source[0] == place else None
-            data = model_format.to_bytes(state)
-            announce(stored_digest(data))
-            digest = storage.save(
-                place,
-                data,
-                expected_digest=known,
-                keep=keep,
-                keep_replaced=keep_replaced,
+                state = successor(state, path, self._source)
+            self._source = save_state(
+                state, path, self._source, keep=keep, keep_replaced=keep_replaced, announce=announce
             )
             if self._live.changed:
                 self._live.replace(generation=state.generation, parent=state.parent)
             self._live.changed = False
-            self._source = (place, digest)
             return state.generation
 
     def record(self, progress: dict[str, int]) -> bytes:
@@ -309,7 +292,7 @@ class EdgeModel:
     @property
     def digest(self) -> str | None:
         """Digest of the file that this model was loaded from or last saved to; None before that."""
-        return self._source[1] if self._source else None
+        return self._source.digest if self._source else None
 
     @property
     def learning(self) -> LearningOptions | None:

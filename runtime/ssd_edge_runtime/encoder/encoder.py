@@ -12,7 +12,7 @@ from math import prod
 
 from ssd_edge_runtime.encoder.parts import INPUT, OUTPUT, check_parts
 from ssd_edge_runtime.onnx.messages import INITIALIZER, NODE, graph_message, model_message, value_info
-from ssd_edge_runtime.onnx.protobuf import LENGTH, varint
+from ssd_edge_runtime.onnx.protobuf import LENGTH, encode_varint
 
 BLOCK_VALUES = 2**20
 """Values of the samples that go through an encoder together: what its layers hold at a time is many times more."""
@@ -54,7 +54,7 @@ class Encoder:
         digest = hashlib.sha256()
         for number, messages in ((NODE, self.nodes), (INITIALIZER, self.tensors)):
             for message in messages:
-                digest.update(varint(number << 3 | LENGTH) + varint(len(message)))
+                digest.update(encode_varint(number << 3 | LENGTH) + encode_varint(len(message)))
                 digest.update(message)
         return digest.hexdigest()
 

@@ -13,15 +13,12 @@ from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.onnx.messages import (
     GRAPH,
     IR,
-    IR_VERSION,
     METADATA,
-    OPSET,
     OPSETS,
     PRODUCER,
     PRODUCER_NAME,
     TRAINING,
     model_message,
-    opset_message,
 )
 from ssd_edge_runtime.onnx.protobuf import Message, fields
 from ssd_edge_runtime.onnx.tensors import utf8
@@ -69,7 +66,7 @@ def metadata_message(key: str, value: bytes) -> Message:
     return Message().text(1, key).data(2, value)
 
 
-def write(graph: Message, manifest: bytes, training: Message | None) -> bytes:
+def join(graph: Message, manifest: bytes, training: Message | None) -> bytes:
     """Put a file together; its digest is computed over all other bytes.
 
     :raises EdgeModelError: if the file would exceed protobuf's 2 GiB.
@@ -145,49 +142,3 @@ def _collect(container: Container, data: memoryview) -> int:
         elif number != PRODUCER or value != PRODUCER_NAME.encode():
             container.unknown = number
     return graphs
-
-
-def check_ours(container: Container) -> None:
-    """Refuse ONNX files of others, formats not known, and anything beside the three metadata entries."""
-    metadata = container.metadata
-    if FORMAT_KEY not in metadata:
-        raise EdgeModelError(f"an ONNX model, but not one of SSD-Edge's (it has no {FORMAT_KEY})")
-    number = utf8(metadata[FORMAT_KEY][:20], FORMAT_KEY)
-    if number != str(FORMAT):
-        raise EdgeModelError(
-            f"{FORMAT_KEY} {number!r} is not known to this version, which reads {FORMAT}: upgrade"
-        )
-    for key in (MANIFEST_KEY, DIGEST_KEY):
-        if key not in metadata:
-            raise EdgeModelError(f"the file has no {key}")
-    if len(metadata) > 3:
-        extra = min(set(metadata) - {FORMAT_KEY, MANIFEST_KEY, DIGEST_KEY})
-        raise EdgeModelError(f"metadata key {extra[:80]!r} is not understood")
-    if len(metadata[DIGEST_KEY]) != DIGEST_LENGTH:
-        raise EdgeModelError(f"{DIGEST_KEY} must have {DIGEST_LENGTH} hexadecimal digits")
-    if container.unknown is not None:
-        raise EdgeModelError(f"the file has field {container.unknown} of ModelProto, which is not understood")
-    if container.ir_version != IR_VERSION:
-        raise EdgeModelError(f"IR version must be {IR_VERSION}, got {container.ir_version}")
-    if container.opsets != [opset_message().tobytes()]:
-        raise EdgeModelError(f"the only operator set must be ONNX's own, version {OPSET}")
-
-
-def computed_digest(data: bytes, container: Container) -> str:
-    """sha256 of the file with the digest's own digits as zeros, 64 hexadecimal digits."""
-    view, at = memoryview(data), container.digest_at
-    digest = hashlib.sha256(view[:at])
-    digest.update(b"0" * DIGEST_LENGTH)
-    digest.update(view[at + DIGEST_LENGTH :])
-    return digest.hexdigest()
-
-
-def check_digest(data: bytes, container: Container) -> None:
-    """Refuse a file whose bytes are not those that were written."""
-    stored = bytes(container.metadata[DIGEST_KEY]).decode("ascii", "replace")
-    computed = computed_digest(data, container)
-    if stored != computed:
-        raise EdgeModelError(
-            f"digest mismatch, the file was altered or damaged: {DIGEST_KEY} says {stored[:12]}..., "
-            f"the bytes say {computed[:12]}..."
-        )

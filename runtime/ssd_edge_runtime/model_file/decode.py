@@ -8,25 +8,25 @@ import numpy as np
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import codecs, container
-from ssd_edge_runtime.model_file import manifest as manifests
+from ssd_edge_runtime.model_file import codecs
+from ssd_edge_runtime.model_file.checks import check_state
 from ssd_edge_runtime.model_file.codecs import StoredValues
-from ssd_edge_runtime.model_file.container import MANIFEST_KEY, Container
 from ssd_edge_runtime.model_file.encode import GRAPH_NAME, LEARNING_NAME
 from ssd_edge_runtime.model_file.graph import build_graph
+from ssd_edge_runtime.model_file.header import Header
 from ssd_edge_runtime.model_file.learning_tensors import (
     Arrays,
+    decode_counts,
+    decode_statistics,
+    decode_support,
+    decode_teacher,
     learning_specs,
-    unpack_counts,
-    unpack_statistics,
-    unpack_support,
-    unpack_teacher,
 )
 from ssd_edge_runtime.model_file.manifest import Manifest
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
 from ssd_edge_runtime.onnx.messages import INITIALIZER, INPUT, NAME, NODE, OUTPUT
 from ssd_edge_runtime.onnx.protobuf import fields
-from ssd_edge_runtime.onnx.tensors import TensorSpec, read_tensor, utf8
+from ssd_edge_runtime.onnx.tensors import TensorSpec, decode_tensor
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
@@ -61,7 +61,7 @@ def check_memory(manifest: Manifest, file_bytes: int, limit: int | None) -> None
     )
 
 
-def read_graph(data: memoryview, name: str) -> dict[int, list[memoryview]]:
+def decode_graph(data: memoryview, name: str) -> dict[int, list[memoryview]]:
     """The parts of a ``GraphProto``, as bytes by field; any other field is refused."""
     parts: dict[int, list[memoryview]] = {number: [] for number in (NODE, NAME, INITIALIZER, INPUT, OUTPUT)}
     for number, value, _ in fields(data):
@@ -74,7 +74,7 @@ def read_graph(data: memoryview, name: str) -> dict[int, list[memoryview]]:
 
 def match_tensors(specs: list[TensorSpec], found: list[memoryview], what: str) -> Arrays:
     """Hold each initializer against what it must be; returns read-only views by name."""
-    tensors = [read_tensor(tensor) for tensor in found]
+    tensors = [decode_tensor(tensor) for tensor in found]
     EdgeModelError.unless(
         len(specs) == len(tensors), f"{what} should have {len(specs)} initializers, found {len(tensors)}"
     )
@@ -83,7 +83,7 @@ def match_tensors(specs: list[TensorSpec], found: list[memoryview], what: str) -
     return {tensor.name: tensor.array() for tensor in tensors}
 
 
-def read_encoder(parts: dict[int, list[memoryview]], structure: Structure) -> Encoder | None:
+def decode_encoder(parts: dict[int, list[memoryview]], structure: Structure) -> Encoder | None:
     """Take the encoder's nodes and initializers, if there are any, off the front of the graph's."""
     shape = structure.encoder
     if shape is None:
@@ -99,11 +99,11 @@ def read_encoder(parts: dict[int, list[memoryview]], structure: Structure) -> En
     return encoder
 
 
-def read_inference(data: memoryview, manifest: Manifest) -> tuple[Arrays, Encoder | None]:
+def decode_inference(data: memoryview, manifest: Manifest) -> tuple[Arrays, Encoder | None]:
     """Check that the graph is the one the manifest stands for; returns its initializers and its encoder."""
     graph = build_graph(manifest.structure)
-    parts = read_graph(data, GRAPH_NAME)
-    encoder = read_encoder(parts, manifest.structure)
+    parts = decode_graph(data, GRAPH_NAME)
+    encoder = decode_encoder(parts, manifest.structure)
     expected = ((NODE, graph.nodes, "nodes"), (INPUT, graph.inputs, "inputs"), (OUTPUT, graph.outputs, "outputs"))
     for number, wanted, what in expected:
         EdgeModelError.unless(
@@ -112,7 +112,7 @@ def read_inference(data: memoryview, manifest: Manifest) -> tuple[Arrays, Encode
     return match_tensors(graph.tensors, parts[INITIALIZER], "the graph"), encoder
 
 
-def read_training(found: list[memoryview], manifest: Manifest) -> Arrays | None:
+def decode_training(found: list[memoryview], manifest: Manifest) -> Arrays | None:
     """Initializers of the learning state; None where the manifest says that there is none."""
     shape = manifest.learning_shape
     EdgeModelError.unless(
@@ -127,7 +127,7 @@ def read_training(found: list[memoryview], manifest: Manifest) -> Arrays | None:
     EdgeModelError.unless(isinstance(graphs[0][1], memoryview), "training_info must hold a graph")
     data = graphs[0][1]
     assert isinstance(data, memoryview)
-    parts = read_graph(data, LEARNING_NAME)
+    parts = decode_graph(data, LEARNING_NAME)
     empty = not (parts[NODE] or parts[INPUT] or parts[OUTPUT])
     EdgeModelError.unless(empty, "the learning state holds initializers and nothing else")
     return match_tensors(learning_specs(manifest.structure, shape), parts[INITIALIZER], "the learning state")
@@ -182,7 +182,7 @@ def decode_dense(arrays: Arrays, layer: LayerShape, learning: Arrays | None, par
     if learning is None:
         support = stored.values != 0
     elif partial:
-        support = unpack_support(learning[f"{layer.name}.support"], layer.entries, layer.name)
+        support = decode_support(learning[f"{layer.name}.support"], layer.entries, layer.name)
         EdgeModelError.unless(
             not stored.values[~support].any(), f"{layer.name}.values is not zero outside its support"
         )
@@ -205,7 +205,7 @@ def decode_layer(layer: LayerShape, arrays: Arrays, learning: Arrays | None, man
         shape = manifest.learning_shape
         partial = shape is not None and shape.supports[manifest.structure.layers.index(layer)]
         weights = decode_dense(arrays, layer, learning, partial)
-    return Layer(layer.name, weights, layer.k, *unpack_counts(learning, layer, manifest.structure.classes))
+    return Layer(layer.name, weights, layer.k, *decode_counts(learning, layer, manifest.structure.classes))
 
 
 def decode_readout(arrays: Arrays, manifest: Manifest) -> Readout:
@@ -217,22 +217,22 @@ def decode_readout(arrays: Arrays, manifest: Manifest) -> Readout:
     return Readout(structure.readout, values.reshape(structure.classes, structure.code_width), bias)
 
 
-def decode_state(data: bytes, verify: bool, limit: int | None) -> ModelState:
-    """The model in a file; the caller checks the result with ``check_state``."""
-    parts: Container = container.split(data)
-    container.check_ours(parts)
-    if verify:
-        container.check_digest(data, parts)
-    manifest = manifests.decode(bytes(parts.metadata[MANIFEST_KEY]))
-    check_memory(manifest, len(data), limit)
-    arrays, encoder = read_inference(parts.graph, manifest)
-    learning = read_training(parts.training, manifest)
+def decode(header: Header, memory_limit: int | None = None) -> ModelState:
+    """The model in a file, its sparse weights straight from the file's CSR.
+
+    :param memory_limit: most bytes to allocate; never more than 64 MiB and 16 times the file anyway.
+    :raises EdgeModelError: for anything but a sound file, naming what is wrong with it.
+    """
+    parts, manifest = header.parts, header.manifest
+    check_memory(manifest, len(header.data), memory_limit)
+    arrays, encoder = decode_inference(parts.graph, manifest)
+    learning = decode_training(parts.training, manifest)
     structure, shape = manifest.structure, manifest.learning_shape
-    statistics = unpack_statistics(learning) if learning is not None and shape and shape.statistics else None
+    statistics = decode_statistics(learning) if learning is not None and shape and shape.statistics else None
     teacher = None
     if learning is not None and shape and shape.teacher:
-        teacher = unpack_teacher(learning, structure.layers, shape.teacher)
-    return ModelState(
+        teacher = decode_teacher(learning, structure.layers, shape.teacher)
+    state = ModelState(
         input_shape=structure.input_shape,
         classes=manifest.classes,
         center=arrays["input.center"].astype(np.float32) if structure.center else None,
@@ -253,13 +253,12 @@ def decode_state(data: bytes, verify: bool, limit: int | None) -> ModelState:
         provenance=manifest.provenance,
         encoder=encoder,
     )
+    check_state(state)
+    return state
 
 
-def stored_parts(data: bytes) -> tuple[Manifest, dict[str, int]]:
-    """The manifest of a file that has been checked, and the bytes of each initializer behind its encoder."""
-    parts = container.split(data)
-    manifest = manifests.decode(bytes(parts.metadata[MANIFEST_KEY]))
-    graph = read_graph(parts.graph, GRAPH_NAME)
-    encoder = manifest.structure.encoder
-    tensors = map(read_tensor, graph[INITIALIZER][encoder.initializers if encoder is not None else 0 :])
-    return manifest, {utf8(memoryview(tensor.name.encode()), "a name"): len(tensor.raw) for tensor in tensors}
+def stored_sizes(header: Header) -> dict[str, int]:
+    """Bytes of each initializer behind the encoder, by name; of a file that has been decoded."""
+    graph, encoder = decode_graph(header.parts.graph, GRAPH_NAME), header.manifest.structure.encoder
+    tensors = map(decode_tensor, graph[INITIALIZER][encoder.initializers if encoder is not None else 0 :])
+    return {tensor.name: len(tensor.raw) for tensor in tensors}

@@ -10,8 +10,8 @@ import numpy as np
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import container
-from ssd_edge_runtime.model_file.checks import check_state
-from ssd_edge_runtime.model_file.decode import decode_state, stored_parts
+from ssd_edge_runtime.model_file.decode import decode, stored_sizes
+from ssd_edge_runtime.model_file.header import digest_of, read_header
 from ssd_edge_runtime.state import Layer, ModelState
 
 if TYPE_CHECKING:
@@ -80,13 +80,12 @@ def describe(source: str | PathLike[str] | bytes, *, verify: bool = True) -> dic
             return describe(data, verify=verify)
         except EdgeModelError as error:
             raise EdgeModelError(f"{source}: {error}") from None
-    state = decode_state(source, verify, None)
-    check_state(state)
-    manifest, sizes = stored_parts(source)
-    counted = manifest.learning_shape is not None
+    header = read_header(source, verify=verify)
+    state, sizes = decode(header), stored_sizes(header)
+    counted = header.manifest.learning_shape is not None
     layers = [
         describe_layer(layer, shape.storage, sizes, counted, state)
-        for layer, shape in zip(state.layers, manifest.structure.layers, strict=True)
+        for layer, shape in zip(state.layers, header.manifest.structure.layers, strict=True)
     ]
     return {
         "format": container.FORMAT,
@@ -95,7 +94,7 @@ def describe(source: str | PathLike[str] | bytes, *, verify: bool = True) -> dic
         "readout": state.readout.kind,
         "values": state.values_type,
         "file_bytes": len(source),
-        "digest": container.computed_digest(source, container.split(source)),
+        "digest": digest_of(source),
         "parent": state.parent,
         "generation": state.generation,
         "encoder": describe_encoder(state.encoder),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssd_edge_runtime.model_file import codecs, container, manifest
+from ssd_edge_runtime.model_file import codecs, container, learning_tensors, manifest
+from ssd_edge_runtime.model_file.checks import check_state
 from ssd_edge_runtime.model_file.codecs import Storage
 from ssd_edge_runtime.model_file.graph import Graph, build_graph, encode_graph
-from ssd_edge_runtime.model_file.learning_tensors import Arrays, learning_shape, learning_specs, pack
+from ssd_edge_runtime.model_file.learning_tensors import Arrays, learning_shape, learning_specs
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
 from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import TensorSpec, array_bytes
@@ -96,14 +97,20 @@ def inference_graph(state: ModelState, structure: Structure) -> Message:
     return encode_graph(GRAPH_NAME, graph, buffers(graph.tensors, arrays), state.encoder)
 
 
-def encode_state(state: ModelState, keep_learning: bool) -> bytes:
-    """The whole file; ``state`` must have been checked."""
+def encode(state: ModelState, *, keep_learning: bool = True) -> bytes:
+    """The file of ``state``; the same state always gives the same bytes.
+
+    :param keep_learning: keep counts, statistics, options of learning and teacher, where there are any.
+    :raises EdgeModelError: if parts of the state do not fit each other, or a weight does not fit its type.
+    """
+    check_state(state)
     structure = structure_of(state)
     shape = learning_shape(state, structure) if keep_learning and state.has_learning_state else None
     training = None
     if shape is not None:
         graph = Graph()
         graph.tensors = learning_specs(structure, shape)
-        training = encode_graph(LEARNING_NAME, graph, buffers(graph.tensors, pack(state, shape)))
+        arrays = learning_tensors.encode(state, shape)
+        training = encode_graph(LEARNING_NAME, graph, buffers(graph.tensors, arrays))
     text = manifest.encode(state, structure, shape)
-    return container.write(inference_graph(state, structure), text, training)
+    return container.join(inference_graph(state, structure), text, training)

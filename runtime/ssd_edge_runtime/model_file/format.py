@@ -9,13 +9,13 @@ from dataclasses import replace
 from os import PathLike
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import container
 from ssd_edge_runtime.model_file.checks import check_state
 from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
 from ssd_edge_runtime.model_file.container import FORMAT, read_file
-from ssd_edge_runtime.model_file.decode import decode_state
+from ssd_edge_runtime.model_file.decode import decode
 from ssd_edge_runtime.model_file.describe import describe
-from ssd_edge_runtime.model_file.encode import encode_state, inference_graph, structure_of
+from ssd_edge_runtime.model_file.encode import encode, inference_graph, structure_of
+from ssd_edge_runtime.model_file.header import digest_of, read_header
 from ssd_edge_runtime.onnx.messages import model_message
 from ssd_edge_runtime.state import ModelState
 
@@ -39,8 +39,7 @@ def to_bytes(state: ModelState, *, learning_state: bool = True) -> bytes:
     :param learning_state: keep counts, statistics, options of learning and teacher, where there are any.
     :raises EdgeModelError: if parts of the state do not fit each other, or a weight does not fit its type.
     """
-    check_state(state)
-    return encode_state(state, learning_state)
+    return encode(state, keep_learning=learning_state)
 
 
 def from_bytes(data: bytes, *, verify: bool = True, memory_limit: int | None = None) -> ModelState:
@@ -50,9 +49,7 @@ def from_bytes(data: bytes, *, verify: bool = True, memory_limit: int | None = N
     :param memory_limit: most bytes to allocate; never more than 64 MiB and 16 times the file anyway.
     :raises EdgeModelError: for anything but a sound file of a known format, naming what is wrong with it.
     """
-    state = decode_state(data, verify, memory_limit)
-    check_state(state)
-    return state
+    return decode(read_header(data, verify=verify), memory_limit)
 
 
 def load(path: str | PathLike[str], *, verify: bool = True, memory_limit: int | None = None) -> ModelState:
@@ -65,16 +62,6 @@ def load(path: str | PathLike[str], *, verify: bool = True, memory_limit: int | 
         return from_bytes(data, verify=verify, memory_limit=memory_limit)
     except EdgeModelError as error:
         raise EdgeModelError(f"{path}: {error}") from None
-
-
-def digest_of(data: bytes) -> str:
-    """The digest that ``data`` should carry: sha256 with its own 64 digits as zeros.
-
-    :raises EdgeModelError: if ``data`` is no file of ours.
-    """
-    parts = container.split(data)
-    container.check_ours(parts)
-    return container.computed_digest(data, parts)
 
 
 def round_state(state: ModelState) -> ModelState:

@@ -109,7 +109,7 @@ def learning_specs(structure: Structure, shape: LearningShape) -> list[TensorSpe
     return specs
 
 
-def pack(state: ModelState, shape: LearningShape) -> Arrays:
+def encode(state: ModelState, shape: LearningShape) -> Arrays:
     """The arrays of the learning state by initializer name."""
     arrays: Arrays = {}
     for at, layer in enumerate(state.layers):
@@ -119,7 +119,7 @@ def pack(state: ModelState, shape: LearningShape) -> Arrays:
         if shape.inhibition and layer.inhibition_count is not None:
             arrays[f"{layer.name}.inhibition_count"] = layer.inhibition_count
         if shape.supports[at]:
-            arrays[f"{layer.name}.support"] = pack_support(layer)
+            arrays[f"{layer.name}.support"] = encode_support(layer)
         if state.teacher is not None:
             arrays[f"{layer.name}.teacher.selected"] = state.teacher.selected[at]
             arrays[f"{layer.name}.teacher.rows"] = state.teacher.rows[at]
@@ -134,15 +134,15 @@ def pack(state: ModelState, shape: LearningShape) -> Arrays:
     return arrays
 
 
-def pack_support(layer: Layer) -> NDArray[np.uint8]:
+def encode_support(layer: Layer) -> NDArray[np.uint8]:
     """One bit per entry of the flattened matrix, the first in the highest bit of the first byte."""
     support = np.zeros(layer.weights.shape, np.bool_)
     support[layer.weights.row_of_entry(), layer.weights.columns] = True
     return np.packbits(support)
 
 
-def unpack_support(bits: NDArray[np.uint8], entries: int, name: str) -> NDArray[np.bool_]:
-    """Inverse of :func:`pack_support`, flattened; bits past the end must be 0."""
+def decode_support(bits: NDArray[np.uint8], entries: int, name: str) -> NDArray[np.bool_]:
+    """Inverse of :func:`encode_support`, flattened; bits past the end must be 0."""
     support = np.unpackbits(bits)
     if support[entries:].any():
         raise EdgeModelError(f"{name}.support has bits past its end")
@@ -153,7 +153,7 @@ def _counts(array: NDArray[Any]) -> Int64:
     return array.astype(np.int64)
 
 
-def unpack_counts(
+def decode_counts(
     arrays: Arrays | None, layer: LayerShape, classes: int
 ) -> tuple[Int64, Int64, Int64, Int64 | None]:
     """Activation, task and class counts of a layer, and the switch's; zeros, and None, without learning state."""
@@ -170,7 +170,7 @@ def unpack_counts(
     return activation, task, per_class, None if inhibition is None else _counts(inhibition)
 
 
-def unpack_statistics(arrays: Arrays) -> Statistics:
+def decode_statistics(arrays: Arrays) -> Statistics:
     """The statistics of the analytic readout, copied out of the file."""
     return Statistics(
         arrays["statistics.gram"].astype(np.float64),
@@ -179,7 +179,7 @@ def unpack_statistics(arrays: Arrays) -> Statistics:
     )
 
 
-def unpack_teacher(arrays: Arrays, layers: tuple[LayerShape, ...], shape: TeacherShape) -> Teacher:
+def decode_teacher(arrays: Arrays, layers: tuple[LayerShape, ...], shape: TeacherShape) -> Teacher:
     """The teacher, copied out of the file."""
     return Teacher(
         shape.classes,

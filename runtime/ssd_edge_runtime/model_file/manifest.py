@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.errors import EdgeModelError, OptionError
-from ssd_edge_runtime.model_file import strict_json as jsonsafe
+from ssd_edge_runtime.model_file import strict_json
 from ssd_edge_runtime.model_file.checks import MAX_DIMENSIONS, check_classes
 from ssd_edge_runtime.model_file.codecs import Storage
 from ssd_edge_runtime.model_file.learning_tensors import LearningShape, TeacherShape
@@ -73,7 +73,7 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
     }
     if structure.encoder is not None:
         document["encoder"] = asdict(structure.encoder)
-    return jsonsafe.dumps(document, "the manifest")
+    return strict_json.dumps(document, "the manifest")
 
 
 def _without_defaults(options: Any) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def decode(data: bytes) -> Manifest:
 
     :raises EdgeModelError: for an unknown, missing or ill-typed key, by name.
     """
-    section = Section(jsonsafe.loads(data, "the manifest"), "the manifest")
+    section = Section(strict_json.loads(data, "the manifest"), "the manifest")
     classes = section.items("classes", most=MAX_CLASSES)
     check_classes(classes)
     structure = _structure(section, len(classes))

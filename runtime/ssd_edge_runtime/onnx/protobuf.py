@@ -12,7 +12,7 @@ MAX_FIELDS = 10_000
 """Most fields in one message; our own files need a few hundred, a hostile one could hold millions."""
 
 
-def varint(value: int) -> bytes:
+def encode_varint(value: int) -> bytes:
     """Encode a non-negative integer below 2^64, seven bits a byte, lowest first."""
     out = bytearray()
     while value > 0x7F:
@@ -35,12 +35,12 @@ class Message:
 
     def integer(self, number: int, value: int) -> Message:
         """Add a varint field."""
-        self._append(varint(number << 3 | VARINT) + varint(value))
+        self._append(encode_varint(number << 3 | VARINT) + encode_varint(value))
         return self
 
     def data(self, number: int, value: Buffer) -> Message:
         """Add a length-delimited field."""
-        self._append(varint(number << 3 | LENGTH) + varint(len(value)))
+        self._append(encode_varint(number << 3 | LENGTH) + encode_varint(len(value)))
         self._append(value)
         return self
 
@@ -50,7 +50,7 @@ class Message:
 
     def message(self, number: int, value: Message) -> Message:
         """Add a nested message."""
-        self._append(varint(number << 3 | LENGTH) + varint(value.size))
+        self._append(encode_varint(number << 3 | LENGTH) + encode_varint(value.size))
         self.parts.extend(value.parts)
         self.size += value.size
         return self
@@ -60,7 +60,7 @@ class Message:
         return b"".join(self.parts)
 
 
-def read_varint(data: memoryview, at: int) -> tuple[int, int]:
+def decode_varint(data: memoryview, at: int) -> tuple[int, int]:
     """Decode the varint at offset ``at``; returns its value and the offset after it."""
     value = shift = 0
     while True:
@@ -89,15 +89,15 @@ def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview, int]]:
         count += 1
         if count > MAX_FIELDS:
             raise EdgeModelError(f"more than {MAX_FIELDS} fields in one message")
-        tag, at = read_varint(data, at)
+        tag, at = decode_varint(data, at)
         number, kind = tag >> 3, tag & 7
         if kind == VARINT:
             start = at
-            value, at = read_varint(data, at)
+            value, at = decode_varint(data, at)
             yield number, value, start
             continue
         if kind == LENGTH:
-            length, at = read_varint(data, at)
+            length, at = decode_varint(data, at)
         elif kind in (FIXED32, FIXED64):
             length = 4 if kind == FIXED32 else 8
         else:

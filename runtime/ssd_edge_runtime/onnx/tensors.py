@@ -102,7 +102,7 @@ class TensorView:
         return np.frombuffer(self.raw, little_endian(self.dtype)).reshape(self.shape)
 
 
-def read_tensor(data: memoryview) -> TensorView:
+def decode_tensor(data: memoryview) -> TensorView:
     """Parse a ``TensorProto`` of the one form that files here use.
 
     :raises EdgeModelError: for external data, for elements outside ``raw_data``, for element types not in use.

@@ -16,7 +16,7 @@ from ssd_edge_runtime.serving.analytic_learner import AnalyticLearner
 from ssd_edge_runtime.serving.gradient_learner import GradientLearner
 from ssd_edge_runtime.serving.snapshot import Snapshot
 from ssd_edge_runtime.state import ModelState
-from ssd_edge_runtime.storage.records import pack, unpack
+from ssd_edge_runtime.storage import records
 
 
 class LiveModel:
@@ -125,11 +125,11 @@ class LiveModel:
             from ssd_edge_runtime.model_file.format import to_bytes
 
             fields, arrays = {}, {"model": np.frombuffer(to_bytes(self.whole().head), np.uint8)}
-        return pack({"progress": progress, **fields}, arrays)
+        return records.encode({"progress": progress, **fields}, arrays)
 
     def replay(self, record: bytes) -> None:
         """Learn again what a record holds; the caller holds ``learning``. Raises EdgeModelError."""
-        fields, arrays = unpack(record)
+        fields, arrays = records.decode(record)
         if self._analytic is not None:
             self._analytic.replay(fields, arrays)
         elif set(arrays) != {"model"}:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import container, manifest
+from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.model_file.header import read_header
 from ssd_edge_runtime.storage.atomic import sync_folder, write_synced
 
 NAME = re.compile(r"(\d{8,19})-([0-9a-f]{16})\.onnx")
@@ -54,29 +55,17 @@ def stored_files(path: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def stored_digest(data: bytes) -> str:
-    """The digest that a file carries, not checked against its bytes.
-
-    :raises EdgeModelError: if it is no file of ours.
-    """
-    parts = container.split(data)
-    container.check_ours(parts)
-    return bytes(parts.metadata[container.DIGEST_KEY]).decode("ascii", "replace")
-
-
 def examine(path: Path, current: bool, number: int) -> Generation:
     """Read a generation, check its digest and manifest; ``number`` stands in where these cannot be read."""
-    data, time = container.read_file(path), path.stat().st_mtime
+    data, time = read_file(path), path.stat().st_mtime
     try:
-        parts = container.split(data)
-        container.check_ours(parts)
-        container.check_digest(data, parts)
-        known = manifest.decode(bytes(parts.metadata[container.MANIFEST_KEY]))
+        header = read_header(data)
     except EdgeModelError as error:
         return Generation(number, "", None, time, 0, [], len(data), current, path, str(error))
+    known = header.manifest
     return Generation(
         number=known.generation,
-        digest=container.computed_digest(data, parts),
+        digest=header.digest,
         parent=known.parent,
         time=time,
         samples=known.samples_seen,
@@ -94,15 +83,11 @@ def keep(path: Path, data: bytes) -> None:
     damaged, is no generation.
     """
     try:
-        parts = container.split(data)
-        container.check_ours(parts)
-        container.check_digest(data, parts)
-        number = manifest.decode(bytes(parts.metadata[container.MANIFEST_KEY])).generation
+        header = read_header(data)
     except EdgeModelError:
         return
-    digest = stored_digest(data)
     folder = folder_of(path)
-    target = folder / f"{number:08d}-{digest[:DIGEST_LETTERS]}.onnx"
+    target = folder / f"{header.manifest.generation:08d}-{header.digest[:DIGEST_LETTERS]}.onnx"
     if not folder.is_dir():
         folder.mkdir()
         sync_folder(path.parent)

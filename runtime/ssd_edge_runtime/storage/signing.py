@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.errors import EdgeModelError, MissingExtraError
-from ssd_edge_runtime.model_file import container
 from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.model_file.header import checked_digest, file_digest
 from ssd_edge_runtime.storage import generations
 from ssd_edge_runtime.storage.atomic import replace_atomically, write_synced
 
@@ -59,7 +59,7 @@ def sign(path: str | PathLike[str], key: str | PathLike[str]) -> str:
     Raises EdgeModelError, MissingExtraError or OSError.
     """
     place = Path(path).resolve()
-    digest = _digest(read_file(place))
+    digest = checked_digest(read_file(place))
     signer(place, key)(digest)
     return digest
 
@@ -76,7 +76,7 @@ def signer(path: str | PathLike[str], key: str | PathLike[str]) -> Callable[[str
         signature = base64.b64encode(private.sign(CONTEXT + digest.encode())).decode()
         kept = [name.name.split("-")[1][:LETTERS] for _, name in generations.stored_files(place)]
         if place.exists():
-            kept.append(_stored(read_file(place))[:LETTERS])
+            kept.append((file_digest(place) or "")[:LETTERS])
         lines = [line for line in _lines(place) if line[0][:LETTERS] in kept and line != (digest, signature)]
         text = "".join(f"{old} {signed}\n" for old, signed in [*lines, (digest, signature)])
         replace_atomically(signature_path(place), text.encode())
@@ -86,7 +86,7 @@ def signer(path: str | PathLike[str], key: str | PathLike[str]) -> Callable[[str
 
 def check(path: str | PathLike[str], data: bytes, keys: Paths) -> None:
     """Raise EdgeModelError unless one of the public ``keys`` files has signed ``data``, the bytes of ``path``."""
-    digest = _digest(data)
+    digest = checked_digest(data)
     signatures = [signature for signed, signature in _lines(Path(path).resolve()) if signed == digest]
     if not signatures:
         raise EdgeModelError(f"not signed: {signature_path(Path(path))} has no signature of this file")
@@ -165,18 +165,3 @@ def _lines(path: Path) -> Iterable[tuple[str, str]]:
         return []
     words = [line.split(" ") for line in _read(file).decode("ascii", "replace").splitlines()]
     return [(line[0], line[1]) for line in words if len(line) == 2]
-
-
-def _digest(data: bytes) -> str:
-    """The true digest, whatever the file says of itself."""
-    parts = container.split(data)
-    container.check_ours(parts)
-    container.check_digest(data, parts)
-    return container.computed_digest(data, parts)
-
-
-def _stored(data: bytes) -> str:
-    try:
-        return generations.stored_digest(data)
-    except EdgeModelError:
-        return ""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.model_file.header import stored_digest
 from ssd_edge_runtime.storage import generations
 from ssd_edge_runtime.storage.atomic import bring_back, remove_leftovers, replace_atomically, sync_folder
-from ssd_edge_runtime.storage.generations import Generation, examine, stored_digest, stored_files
+from ssd_edge_runtime.storage.generations import Generation, examine, stored_files
 from ssd_edge_runtime.storage.journal import journal_path
 from ssd_edge_runtime.storage.locking import locked
 

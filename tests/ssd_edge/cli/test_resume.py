@@ -18,8 +18,8 @@ from ssd_edge.cli import main
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.checkpoints import Checkpoints, find
 from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import Journal, journal_path
-from ssd_edge_runtime.storage.records import unpack
 
 EVERY = ("--checkpoint-every", "20")
 CUT_OFF = 3
@@ -264,7 +264,7 @@ def test_records_of_another_model_are_refused(model: Path, kind: str) -> None:
     before = format.to_bytes(edge.state)
     other.record({})
     record = other.partial_fit(*samples(0, 10)).record({"samples": 10})
-    assert unpack(record)[0]["progress"] == {"samples": 10}
+    assert records.decode(record)[0]["progress"] == {"samples": 10}
     with pytest.raises(ValueError, match="not of this model"):
         edge.replay(record)
     assert format.to_bytes(edge.state) == before

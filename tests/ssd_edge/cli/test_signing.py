@@ -127,7 +127,7 @@ def test_a_save_that_is_cut_off_leaves_a_signed_file(
     def failing(*args: object, **kwargs: object) -> str:
         raise OSError(5, "Input/output error", str(files["model"]))
 
-    monkeypatch.setattr(storage, "save", failing)
+    monkeypatch.setattr("ssd_edge_runtime.storage.source.save", failing)
     assert "Input/output error" in refused("rename", files["model"], "0", "a", "--sign-with", files["key"])
     EdgeModel.load(files["model"], trusted=[files["public"]])
 

@@ -16,7 +16,7 @@ from encoders import behind, tiny_encoder
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.model_file.decode import BASE_MEMORY, MEMORY_PER_BYTE
-from ssd_edge_runtime.onnx.protobuf import Message, fields, varint
+from ssd_edge_runtime.onnx.protobuf import Message, encode_varint, fields
 from ssd_edge_runtime.state import ModelState
 
 MakeState = Callable[..., ModelState]
@@ -198,7 +198,7 @@ def deep(data: bytes, rng: Random) -> bytes:
     """Messages within messages, or one field repeated without end, in place of the graph."""
     inner = b""
     for _ in range(rng.integers(1, 2000)):
-        inner = b"\x3a" + varint(len(inner)) + inner
+        inner = b"\x3a" + encode_varint(len(inner)) + inner
     return data[:2] + (inner if rng.random() < 0.5 else b"\x3a\x00" * 50_000) + data[2:]
 
 

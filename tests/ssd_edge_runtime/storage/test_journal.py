@@ -13,8 +13,8 @@ from small_models import analytic_state, gradient_state, samples
 from ssd_edge_runtime import EdgeModel, EdgeModelError
 from ssd_edge_runtime.checkpoints import find
 from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import MAGIC, Journal, journal_path
-from ssd_edge_runtime.storage.records import pack, unpack
 
 RECORDS = (b"first", b"", b"x" * 5000)
 
@@ -123,21 +123,21 @@ def test_a_record_of_a_model_built_otherwise_is_refused() -> None:
     [
         b"",
         b"\xff\xff\xff\xff{}",
-        pack({}, {"a": np.zeros(3, np.uint8)})[:-1],
-        pack({}, {}) + b"x",
-        pack({}, {"a": np.zeros(3, np.uint8)}).replace(b'"uint8",3', b'"uint8",9'),
-        pack({}, {"a": np.zeros(3, np.uint8)}).replace(b'"uint8"', b'"objec"'),
+        records.encode({}, {"a": np.zeros(3, np.uint8)})[:-1],
+        records.encode({}, {}) + b"x",
+        records.encode({}, {"a": np.zeros(3, np.uint8)}).replace(b'"uint8",3', b'"uint8",9'),
+        records.encode({}, {"a": np.zeros(3, np.uint8)}).replace(b'"uint8"', b'"objec"'),
     ],
 )
 def test_bytes_that_are_no_record(data: bytes) -> None:
     with pytest.raises(EdgeModelError):
-        unpack(data)
+        records.decode(data)
 
 
 def test_a_journal_without_a_beginning_is_damaged(tmp_path: Path) -> None:
     target = tmp_path / "model.onnx"
     assert find(target) is None
-    for payload in (pack({"kind": "begin"}, {}), pack({"kind": "end", "digest": "0"}, {})):
+    for payload in (records.encode({"kind": "begin"}, {}), records.encode({"kind": "end", "digest": "0"}, {})):
         Journal.create(journal_path(target), payload)
         with pytest.raises(EdgeModelError, match="damaged from its first record on"):
             find(target)

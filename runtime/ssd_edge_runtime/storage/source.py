@@ -1,0 +1,73 @@
+"""Between a model and its file: what was loaded from where, and what it is saved as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.model_file.decode import decode
+from ssd_edge_runtime.model_file.encode import encode
+from ssd_edge_runtime.model_file.header import read_header, stored_digest
+from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.storage import signing
+from ssd_edge_runtime.storage.store import next_generation, save
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file that a model was loaded from, or last saved to."""
+
+    path: Path
+    digest: str
+
+
+def load_state(
+    path: str | PathLike[str], *, verify: bool = True, trusted: Sequence[str | PathLike[str]] = ()
+) -> tuple[ModelState, Source]:
+    """The model in a file, and which file that was.
+
+    :param verify: check the digest.
+    :param trusted: files of public keys, beside those that the environment variable SSD_EDGE_TRUSTED_KEYS names;
+        where there are any, one of them must have signed the file.
+    :raises EdgeModelError: naming the file. :raises OSError: if it cannot be read.
+    """
+    data = read_file(path)
+    keys = [*trusted, *signing.trusted_keys()]
+    try:
+        if keys:
+            signing.check(path, data, keys)
+        header = read_header(data, verify=verify)
+        return decode(header), Source(Path(path).resolve(), header.digest)
+    except EdgeModelError as error:
+        raise EdgeModelError(f"{path}: {error}") from None
+
+
+def successor(state: ModelState, path: str | PathLike[str], source: Source | None) -> ModelState:
+    """``state``, changed since it came from ``source``, as the next generation of the file at ``path``."""
+    parent = source.digest if source else state.parent
+    return replace(state, generation=max(state.generation + 1, next_generation(path)), parent=parent)
+
+
+def save_state(
+    state: ModelState,
+    path: str | PathLike[str],
+    source: Source | None,
+    *,
+    keep: int,
+    keep_replaced: bool,
+    announce: Callable[[str], None],
+) -> Source:
+    """Write a model that came from ``source``, atomically; options as of :func:`save` and ``EdgeModel.save``.
+
+    :raises EdgeModelError: if ``path`` is that of ``source`` and the file there is another one by now.
+    :raises OSError: if the storage fails.
+    """
+    place, data = Path(path).resolve(), encode(state)
+    announce(stored_digest(data))
+    expected = source.digest if source and source.path == place else None
+    digest = save(place, data, expected_digest=expected, keep=keep, keep_replaced=keep_replaced)
+    return Source(place, digest)
