@@ -150,13 +150,13 @@ def _accuracy(logits: np.ndarray[Any, Any], classes: list[str], data: Dataset) -
 
 def sizes(folder: Path) -> dict[str, int]:
     """Bytes of the learned model with and without its learning state, and of the same function dense."""
-    from ssd_edge_runtime.model_file import format
+    from ssd_edge_runtime import model_file
 
-    state = format.load(folder / "learned.onnx")
+    state = model_file.load(folder / "learned.onnx")
     return {
-        "inference_bytes": len(format.to_bytes(state, learning_state=False)),
+        "inference_bytes": len(model_file.to_bytes(state, learning_state=False)),
         "with_learning_state_bytes": (folder / "learned.onnx").stat().st_size,
-        "dense_float32_bytes": len(format.to_dense_onnx(state)),
+        "dense_float32_bytes": len(model_file.to_dense_onnx(state)),
     }
 
 

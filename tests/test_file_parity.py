@@ -16,8 +16,7 @@ from ssd_edge.data import Dataset
 from ssd_edge_export import export_model, verify
 from ssd_edge_export.verification.torch_network import network_of
 from ssd_edge_export.verification.verification import TOLERANCE, term_scale
-from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime import EdgeModel, model_file
 
 N, K, WIDTH, CLASSES = 40, 5, 20, ("a", "b", "c")
 
@@ -80,16 +79,16 @@ def check(path: Path) -> None:
 @pytest.mark.parametrize("values", ["float32", "float16", "int8"])
 def test_the_same_logits(tmp_path: Path, values: str, readout: str, encoder: bool, learning_state: bool) -> None:
     path = exported(tmp_path / "model.onnx", values, readout, encoder, learning_state)
-    state = model_format.load(path)
+    state = model_file.load(path)
     assert (state.values_type, state.readout.kind) == (values, readout)
     assert (state.encoder is not None, state.has_learning_state) == (encoder, learning_state)
-    assert model_format.to_bytes(state, learning_state=learning_state) == path.read_bytes()
+    assert model_file.to_bytes(state, learning_state=learning_state) == path.read_bytes()
     check(path)
     if learning_state:
         model = EdgeModel.load(path)
         x, y = images(4, 40, classes=4)
         model.partial_fit(x, np.array([*CLASSES, "d"])[y])
         model.save(path)
-        after = model_format.load(path)
+        after = model_file.load(path)
         assert (after.classes, after.generation, after.encoder) == ([*CLASSES, "d"], 2, state.encoder)
         check(path)

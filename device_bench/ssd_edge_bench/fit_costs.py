@@ -17,8 +17,7 @@ from ssd_edge_bench.measurement.options import BenchOptions
 from ssd_edge_bench.reference_models import Case, random_state
 from ssd_edge_bench.roofline.estimate import Cost, Key, ceilings_of, key_of
 from ssd_edge_bench.roofline.roofline import count
-from ssd_edge_runtime import analytic
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import analytic, model_file
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.state import ModelState, Readout
 
@@ -52,7 +51,7 @@ def observe(case: Case, closed: bool, options: BenchOptions) -> list[tuple[Key, 
     state = closed_form(random_state(case)) if closed else random_state(case)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
-        path.write_bytes(format.to_bytes(state))
+        path.write_bytes(model_file.to_bytes(state))
         document = measure(path, options)
     rows = []
     for row in document["results"]:

@@ -20,7 +20,7 @@ from ssd_edge_bench.measurement.results import find_row
 from ssd_edge_bench.reference_models import CASES, Case, random_state
 from ssd_edge_bench.report.page import write_page
 from ssd_edge_bench.report.wording import machine_line, stability_lines
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import model_file
 
 OPERATIONS = ("start", "predict", "learn", "save")
 RIVALS = {"predict": "onnxruntime-dense", "learn": "torch"}
@@ -35,7 +35,7 @@ def measure_case(case: Case, options: BenchOptions, folder: Path) -> dict[str, A
     """Measure one reference model and write ``bench-NAME.json`` and ``bench-NAME.html``."""
     with tempfile.TemporaryDirectory() as place:
         model = Path(place, f"{file_name(case)}.onnx")
-        model.write_bytes(format.to_bytes(random_state(case)))
+        model.write_bytes(model_file.to_bytes(random_state(case)))
         document = measure(model, options, advance=lambda message: print(case.name, message, file=sys.stderr))
     (folder / f"bench-{file_name(case)}.json").write_text(json.dumps(document) + "\n")
     write_page(folder / f"bench-{file_name(case)}.html", document)

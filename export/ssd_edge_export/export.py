@@ -17,12 +17,11 @@ from ssd_edge_export.assembly.state import Plan, build_state
 from ssd_edge_export.options import Budget, Criterion, Inhibition
 from ssd_edge_export.pruning.pruning import prune
 from ssd_edge_export.samples import run_samples, samples_of, task_names
+from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind, ValuesType, require_choice
 from ssd_edge_runtime.state import ModelState
-from ssd_edge_runtime.storage import store as storage
 
 
 def export_model(
@@ -221,7 +220,7 @@ def write_model(path: str | Path, state: ModelState, *, learning_state: bool = T
     place = Path(path)
     check_place(place)
     numbered = replace(state, generation=storage.next_generation(place))
-    storage.save(place, model_format.to_bytes(numbered, learning_state=learning_state))
+    storage.save(place, model_file.to_bytes(numbered, learning_state=learning_state))
     return place
 
 
@@ -233,6 +232,6 @@ def check_place(place: Path) -> None:
         raise DataError(f"{place.parent}: no such folder")
     if place.exists():
         try:
-            model_format.digest_of(model_format.read_file(place))
+            model_file.digest_of(model_file.read_file(place))
         except EdgeModelError as error:
             raise DataError(f"{place}: exists and is not a model of SSD-Edge; choose another name") from error

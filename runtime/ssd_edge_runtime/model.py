@@ -24,7 +24,7 @@ from ssd_edge_runtime.serving.shared_model import LiveModel
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.storage.source import Source
+    from ssd_edge_runtime.storage import Source
 
 UNKNOWN = ""
 """The answer of ``reject_below``; no class has this name."""
@@ -76,7 +76,7 @@ class EdgeModel:
         Where ``trusted`` or the environment variable SSD_EDGE_TRUSTED_KEYS names files of public keys, only a
         model signed by one of them is loaded.
         """
-        from ssd_edge_runtime.storage.source import load_state
+        from ssd_edge_runtime.storage import load_state
 
         state, source = load_state(path, verify=verify, trusted=trusted)
         try:
@@ -220,7 +220,7 @@ class EdgeModel:
         ``announce`` is told the new file's digest before it takes its place.
         Raises :class:`EdgeModelError` if the file changed since this model was loaded from it.
         """
-        from ssd_edge_runtime.storage.source import save_state, successor
+        from ssd_edge_runtime.storage import save_state, successor
 
         with self._live.learning:
             state = self._live.whole()

@@ -87,8 +87,8 @@ def command(
     from ssd_edge_bench.report.tables import print_document
     from ssd_edge_bench.roofline.boards import load_board
     from ssd_edge_bench.roofline.estimate import estimate
+    from ssd_edge_runtime import model_file
     from ssd_edge_runtime.errors import OptionError
-    from ssd_edge_runtime.model_file import format
 
     chosen = BenchOptions(**options)
     rules = [Rule.parse(text) for text in fail_if]
@@ -98,12 +98,12 @@ def command(
     if (rules or force) and against is None:
         raise OptionError(f"--{'fail-if' if rules else 'force'} needs --against")
     earlier = load_document(against) if against and against.suffix == ".json" else None
-    if boards and format.load(model).encoder is not None:
+    if boards and model_file.load(model).encoder is not None:
         raise OptionError("--profile estimates the layers of a model, not an encoder: measure it on the board")
     document, other = _measure(model, None if earlier else against, chosen, data, data_root)
     other = earlier or other
     if boards:
-        state = format.load(model)
+        state = model_file.load(model)
         document["estimates"] = [estimate(document, state, board) for board in boards]
     verdicts = []
     if other is not None:

@@ -85,13 +85,13 @@ def command(
 
 def summary(path: Path) -> dict[str, Any]:
     """What was written, and how it compares with a dense float32 file of the same function."""
-    from ssd_edge_runtime.model_file import format as model_format
+    from ssd_edge_runtime import model_file
 
-    described = model_format.describe(path)
-    state = model_format.load(path)
-    bare = len(model_format.to_bytes(state, learning_state=False))
-    head = len(model_format.to_bytes(state.head, learning_state=False))
-    dense = len(model_format.to_dense_onnx(state.head))
+    described = model_file.describe(path)
+    state = model_file.load(path)
+    bare = len(model_file.to_bytes(state, learning_state=False))
+    head = len(model_file.to_bytes(state.head, learning_state=False))
+    dense = len(model_file.to_dense_onnx(state.head))
     names = (
         "classes",
         "encoder",

@@ -61,7 +61,7 @@ def command(
     """
     from ssd_edge.on_device.inputs import load_labelled
     from ssd_edge.on_device.transaction import changing
-    from ssd_edge_runtime.storage import store as storage
+    from ssd_edge_runtime import storage
 
     if not classes and data is None:
         raise OptionError("nothing to forget: give --class NAME, --data DATA, or both")

@@ -12,7 +12,7 @@ from ssd_edge.cli.arguments import model_argument
 from ssd_edge.cli.output import common_options, emit_json, plain
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.storage.store import Generation
+    from ssd_edge_runtime.storage import Generation
 
 EXAMPLE = """\b
 Example:
@@ -25,7 +25,7 @@ Example:
 @common_options
 def command(model: Path, as_json: bool) -> None:
     """List MODEL and its earlier generations, the newest first, with what each had learned."""
-    from ssd_edge_runtime.storage import store as storage
+    from ssd_edge_runtime import storage
 
     generations = [describe(generation) for generation in storage.history(model)]
     if as_json:

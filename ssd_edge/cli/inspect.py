@@ -27,14 +27,14 @@ Example:
 def command(model: Path, report: Path | None, as_json: bool) -> None:
     """Show what MODEL holds and what it will take on a device."""
     from ssd_edge_bench.footprint import estimates
-    from ssd_edge_runtime.model_file import format as model_format
+    from ssd_edge_runtime import model_file
 
-    document = model_format.describe(model)
+    document = model_file.describe(model)
     document["estimates"] = estimates(document)
     if report is not None:
         from ssd_edge_bench.report.model_page import write_model_page
 
-        write_model_page(report, document, model_format.load(model), model.name)
+        write_model_page(report, document, model_file.load(model), model.name)
         say(f"wrote {report}")
     if as_json:
         emit_json(document)

@@ -35,9 +35,8 @@ def command(
     """
     from ssd_edge.on_device.inputs import load_model
     from ssd_edge.on_device.transaction import Change, check_signing
-    from ssd_edge_runtime import EdgeModel
+    from ssd_edge_runtime import EdgeModel, storage
     from ssd_edge_runtime.errors import OptionError
-    from ssd_edge_runtime.storage import store as storage
 
     if len(models) < 2:
         raise OptionError(f"merge needs at least two models, got {len(models)}")

@@ -24,7 +24,7 @@ Example:
 @common_options
 def command(model: Path, to: int | None, lock_timeout: float, as_json: bool) -> None:
     """Make an earlier generation of MODEL current; what was current is kept, so that one can return to it."""
-    from ssd_edge_runtime.storage import store as storage
+    from ssd_edge_runtime import storage
 
     row = describe(storage.rollback(model, to, lock_timeout=lock_timeout))
     if as_json:

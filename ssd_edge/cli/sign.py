@@ -22,8 +22,8 @@ Example:
 @common_options
 def command(model: Path, key: Path, lock_timeout: float, as_json: bool) -> None:
     """Sign MODEL as it is now; the signature stands beside it, in MODEL.sig. Needs the [sign] extra."""
+    from ssd_edge_runtime import storage
     from ssd_edge_runtime.storage import signing
-    from ssd_edge_runtime.storage import store as storage
 
     with storage.locked(model, lock_timeout):
         digest = signing.sign(model, key)

@@ -25,7 +25,7 @@ MARKS = {True: "ok", False: "FAILED", None: "-"}
 def signature(model: Path, key: Path) -> Check:
     """Whether ``key`` has signed ``model``."""
     from ssd_edge_export.verification.report import Check
-    from ssd_edge_runtime.model_file.container import read_file
+    from ssd_edge_runtime.model_file import read_file
     from ssd_edge_runtime.storage import signing
 
     signing.public_key(key)

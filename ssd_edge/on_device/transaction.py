@@ -11,10 +11,9 @@ from typing import Any
 from ssd_edge.cli.arguments import remembered
 from ssd_edge.on_device.inputs import load_model
 from ssd_edge.on_device.resume import refuse_unfinished
-from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime import EdgeModel, storage
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.storage import signing
-from ssd_edge_runtime.storage import store as storage
 
 
 @dataclass

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_edge_runtime import analytic
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import analytic, model_file
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
@@ -45,7 +44,7 @@ def make_state(kind: str) -> ModelState:
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A model file with either readout."""
     path = tmp_path / f"{request.param}.onnx"
-    path.write_bytes(format.to_bytes(make_state(request.param)))
+    path.write_bytes(model_file.to_bytes(make_state(request.param)))
     return path
 
 
@@ -53,5 +52,5 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def gradient_model(tmp_path: Path) -> Path:
     """A model file with the gradient readout."""
     path = tmp_path / "gradient.onnx"
-    path.write_bytes(format.to_bytes(make_state("gradient")))
+    path.write_bytes(model_file.to_bytes(make_state("gradient")))
     return path

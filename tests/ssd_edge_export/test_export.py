@@ -21,9 +21,8 @@ from ssd_edge_export.verification.verification import (
     torch_logits,
     verify,
 )
-from ssd_edge_runtime import EdgeModel, analytic
+from ssd_edge_runtime import EdgeModel, analytic, model_file
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.network.engines import CSREngine
 
 VALUES = ["float32", "float16", "int8"]
@@ -66,9 +65,9 @@ def weights_state(values, readout, layers, data, learning_state=True, density=0.
 @pytest.mark.parametrize("values", VALUES)
 def test_every_engine_gives_the_same_logits(made_up, values, readout, layers, learning_state):
     state = weights_state(values, readout, layers, made_up)
-    data = model_format.to_bytes(state, learning_state=learning_state)
+    data = model_file.to_bytes(state, learning_state=learning_state)
     onnx.checker.check_model(onnx.load_model_from_string(data), full_check=True)
-    loaded = model_format.from_bytes(data)
+    loaded = model_file.from_bytes(data)
     assert loaded.has_learning_state == learning_state
     x = probe(loaded)
     reference = CSREngine(loaded).logits(x)
@@ -86,7 +85,7 @@ def test_statistics_are_those_of_what_ships(made_up, values):
     gathered = analytic.gather(z, made_up.y, 3)
     np.testing.assert_allclose(state.statistics.gram, gathered.gram, rtol=1e-12)
     weights, bias = analytic.solve(state.statistics, state.analytic)
-    np.testing.assert_array_equal(state.readout.weights, model_format.round_values(weights, values))
+    np.testing.assert_array_equal(state.readout.weights, model_file.round_values(weights, values))
     np.testing.assert_array_equal(state.readout.bias, bias)
     np.testing.assert_array_equal(state.layers[-1].activation_count, (z > 0).sum(0))
 
@@ -135,7 +134,7 @@ def test_last_task_selects(analytic_run):
 
 def test_gradient_run_may_ship_an_analytic_readout(gradient_run, tmp_path):
     path = export_model(gradient_run, tmp_path / "a.onnx", readout="analytic", density=0.4)
-    state = model_format.load(path)
+    state = model_file.load(path)
     assert state.readout.kind == "analytic" and state.statistics is not None and state.learning is None
     assert state.provenance["readout"] == {"trained": "gradient", "shipped": "analytic"}
     with pytest.raises(OptionError, match="readout must be one of gradient, analytic, got 'linear'"):
@@ -163,7 +162,7 @@ def test_temperature_is_fitted_on_samples_not_solved_from(made_up):
 
 
 def test_provenance_names_the_run(analytic_run, tmp_path):
-    state = model_format.load(export_model(analytic_run, tmp_path / "m.onnx", density=0.2, seed=7))
+    state = model_file.load(export_model(analytic_run, tmp_path / "m.onnx", density=0.2, seed=7))
     told = state.provenance
     assert (told["data"], told["method"], told["tasks_trained"]) == ("digits", "ssd", 2)
     assert told["prune"]["density"] == 0.2 and told["prune"]["seed"] == 7
@@ -178,7 +177,7 @@ def test_same_run_same_bytes(analytic_run, tmp_path):
 
 
 def test_existing_model_becomes_a_generation(analytic_run, tmp_path):
-    from ssd_edge_runtime.storage import store as storage
+    from ssd_edge_runtime import storage
 
     path = export_model(analytic_run, tmp_path / "m.onnx")
     export_model(analytic_run, path, density=0.2)
@@ -192,7 +191,7 @@ def test_weights_from_elsewhere_without_data(tmp_path):
     path = export_model(
         path=tmp_path / "own.onnx", hidden=[hidden], readout=readout, classes=["a", "b"], k=5, values="float32"
     )
-    state = model_format.load(path)
+    state = model_file.load(path)
     assert state.input_shape == (12,) and state.temperature == 1.0 and state.samples_seen == 0
     x = rng.standard_normal((20, 12)).astype(np.float32)
     u = x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -208,7 +207,7 @@ def test_pruned_weights_from_elsewhere_keep_their_support(tmp_path):
     path = export_model(
         path=tmp_path / "own.onnx", hidden=[hidden], readout=np.ones((2, 30)), classes=["a", "b"], k=5
     )
-    assert model_format.load(path).layers[0].weights.nonzeros == np.count_nonzero(hidden)
+    assert model_file.load(path).layers[0].weights.nonzeros == np.count_nonzero(hidden)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +265,7 @@ def test_half_written_run_folder(tmp_path, run_folder):
 def test_pruned_run_ships_as_it_is(analytic_run, tmp_path):
     pruned = prune(analytic_run, density=0.25)
     path = export_model(pruned, tmp_path / "m.onnx", values="float32")
-    state = model_format.load(path)
+    state = model_file.load(path)
     mask = pruned.network.topk_layers[0].mask.numpy()
     np.testing.assert_array_equal(state.layers[0].weights.to_dense() != 0, mask)
     report = verify(path, against=pruned)
@@ -302,12 +301,12 @@ def ssd_run() -> Run:
 class TestInhibition:
     def test_as_trained_takes_the_switch_along(self, ssd_run):
         state = state_of_run(ssd_run, inhibition="as-trained")
-        layer, loaded = ssd_run.network.topk_layers[0], model_format.from_bytes(model_format.to_bytes(state))
+        layer, loaded = ssd_run.network.topk_layers[0], model_file.from_bytes(model_file.to_bytes(state))
         counts = layer.inhibition_count.numpy()
         assert (counts < layer.switch).any()
         assert loaded.learning.switch == layer.switch
         np.testing.assert_array_equal(loaded.layers[0].inhibition_count, counts.clip(max=np.ceil(layer.switch)))
-        described = model_format.describe(model_format.to_bytes(state))["layers"][0]
+        described = model_file.describe(model_file.to_bytes(state))["layers"][0]
         assert described["inhibited"] == (counts >= layer.switch).sum()
 
     def test_complete_is_the_default_and_leaves_it_out(self, ssd_run):
@@ -329,7 +328,7 @@ class TestInhibition:
             np.abs(learned.layers[0].weights.values - models["complete"].state.layers[0].weights.values).max() > 0
         )
         np.testing.assert_array_equal(
-            model_format.load(tmp_path / "model.onnx").layers[0].inhibition_count,
+            model_file.load(tmp_path / "model.onnx").layers[0].inhibition_count,
             learned.layers[0].inhibition_count,
         )
 

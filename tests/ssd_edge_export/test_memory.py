@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime import model_file
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
@@ -40,7 +40,7 @@ def test_peak_memory_is_far_below_the_dense_matrix(tmp_path):
     names = [str(i) for i in range(CLASSES)]
     state = ModelState((WIDTH,), names, None, 1e-12, [layer], readout, class_samples=np.zeros(CLASSES, np.int64))
     path = tmp_path / "large.onnx"
-    path.write_bytes(model_format.to_bytes(state, learning_state=False))
+    path.write_bytes(model_file.to_bytes(state, learning_state=False))
     command = [sys.executable, "-c", CHILD, str(path)]
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     dense = 4 * WIDTH * HIDDEN

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from ssd_edge_runtime.model_file.format import round_state
+from ssd_edge_runtime.model_file import round_state
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher

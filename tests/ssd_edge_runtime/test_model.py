@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from small_models import analytic_state, gradient_state, samples
 
-from ssd_edge_runtime import EdgeModel, EdgeModelError
-from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
 from ssd_edge_runtime.options import AnalyticOptions
 
 BOTH = pytest.mark.parametrize("make", [gradient_state, analytic_state])
@@ -209,7 +208,7 @@ def test_save_and_load_change_nothing(make, tmp_path) -> None:
 
 
 def test_rounded_analytic_values_survive_a_save(tmp_path) -> None:
-    from ssd_edge_runtime.model_file.format import round_state
+    from ssd_edge_runtime.model_file import round_state
 
     for kind in ("float16", "int8"):
         state = analytic_state()
@@ -329,7 +328,7 @@ def test_a_readout_beyond_float16_is_saved_all_the_same(tmp_path: Path) -> None:
     state.statistics.class_sums *= 0.01
     state.analytic = AnalyticOptions(rho=1e-12)
     state.values_type = "float16"
-    state = model_format.round_state(state)
+    state = model_file.round_state(state)
     model = EdgeModel(state).partial_fit(*samples(5, 12))
     assert np.abs(model.state.readout.weights).max() > 65504
     assert model.state.values_type == "float32"

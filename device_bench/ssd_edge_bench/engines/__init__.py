@@ -68,9 +68,9 @@ def _session(path: Path, threads: int) -> Engine:
 
 def _torch(path: Path, threads: int) -> Engine:
     from ssd_edge_bench.engines.torch_dense import TorchEngine
-    from ssd_edge_runtime.model_file import format
+    from ssd_edge_runtime import model_file
 
-    return TorchEngine(format.load(path), threads)
+    return TorchEngine(model_file.load(path), threads)
 
 
 _MAKERS: dict[str, Callable[[Path, int], Engine]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import model_file
 
 
 def prepare(engine: str, model: Path, folder: Path) -> Path:
@@ -20,7 +20,7 @@ def prepare(engine: str, model: Path, folder: Path) -> Path:
 def _dense(model: Path, folder: Path) -> Path:
     path = folder / "dense.onnx"
     if not path.exists():
-        path.write_bytes(format.to_dense_onnx(format.load(model)))
+        path.write_bytes(model_file.to_dense_onnx(model_file.load(model)))
     return path
 
 

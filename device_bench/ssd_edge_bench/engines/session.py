@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import model_file
 from ssd_edge_runtime.onnx.session import open_session
 from ssd_edge_runtime.state import ModelState
 
@@ -28,4 +28,4 @@ class SessionEngine:
 
 def dense_session(state: ModelState, threads: int) -> Any:
     """ONNX Runtime on the dense float32 file of the same function."""
-    return open_session(format.to_dense_onnx(state), threads)
+    return open_session(model_file.to_dense_onnx(state), threads)

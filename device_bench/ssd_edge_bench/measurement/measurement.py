@@ -21,8 +21,7 @@ from ssd_edge_bench.machine.facts import machine_facts, usable_cores
 from ssd_edge_bench.measurement.options import BenchOptions
 from ssd_edge_bench.measurement.results import SCHEMA, result_rows, stability
 from ssd_edge_bench.roofline.roofline import Ceilings, describe, weight_bytes
-from ssd_edge_runtime import EdgeModelError
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import EdgeModelError, model_file
 from ssd_edge_runtime.state import ModelState
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -59,7 +58,7 @@ def measure_side_by_side(
     """Like :func:`measure` for several models, whose processes take turns too."""
     options = options or BenchOptions()
     paths = [Path(model) for model in models]
-    states = [format.load(path) for path in paths]
+    states = [model_file.load(path) for path in paths]
     with tempfile.TemporaryDirectory(prefix="ssd-edge-bench-") as folder:
         plans = []
         for number, (path, state) in enumerate(zip(paths, states, strict=True)):
@@ -190,7 +189,7 @@ def _document(
         "roofline": describe(state, *probe_ceilings(state), results) if counted else None,
         "energy": energy.describe(),
         "file_bytes": path.stat().st_size,
-        "inference_bytes": len(format.to_bytes(state, learning_state=False)),
+        "inference_bytes": len(model_file.to_bytes(state, learning_state=False)),
         "peak_rss_bytes": first.get("peak_rss_bytes"),
     }
 
@@ -203,7 +202,7 @@ def describe_model(path: Path, state: ModelState) -> dict[str, Any]:
     ]
     return {
         "file": path.name,
-        "digest": format.digest_of(path.read_bytes()),
+        "digest": model_file.digest_of(path.read_bytes()),
         "classes": len(state.classes),
         "input_shape": list(state.input_shape),
         "encoder": None if state.encoder is None else {"name": state.encoder.name, "bytes": state.encoder.nbytes},

@@ -16,11 +16,10 @@ from ssd_edge_export.assembly.temperature import fit_temperature
 from ssd_edge_export.calibration import Calibration, calibrate
 from ssd_edge_export.passes import batches
 from ssd_edge_export.samples import Samples, every_tenth
-from ssd_edge_runtime import analytic
+from ssd_edge_runtime import analytic, model_file
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.gradient.teacher import select
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ValuesType
 from ssd_edge_runtime.sparse.csr import CSRMatrix
@@ -66,7 +65,7 @@ def build_state(
     readout, temperature = _readout(shipped, plan, counted, samples, held)
     state = _assemble(shipped, matrices, plan, counted, readout)
     state.temperature = temperature
-    return model_format.round_state(state)
+    return model_file.round_state(state)
 
 
 def layer_matrices(network: TopKNetwork) -> list[CSRMatrix]:

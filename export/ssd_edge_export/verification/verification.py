@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssd_edge_export.verification.report import Check, Report
+from ssd_edge_runtime import model_file
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.network.engines import CSREngine, available_memory, folding_bytes
 from ssd_edge_runtime.onnx.session import open_session
 from ssd_edge_runtime.state import ModelState
@@ -37,7 +37,7 @@ def verify(path: str | PathLike[str], against: Run | str | PathLike[str] | None 
     holds what exporting the run gives; raises DataError where it is no run.
     """
     report = Report(str(path))
-    data = model_format.read_file(path)
+    data = model_file.read_file(path)
     state = _read(report, data)
     if state is None:
         return report
@@ -85,13 +85,13 @@ def check_encoder(encoder: Encoder, samples: Float32) -> tuple[Float32, Check]:
 def _read(report: Report, data: bytes) -> ModelState | None:
     """Digest and structure; the state, or None where the file cannot be read."""
     try:
-        state = model_format.from_bytes(data, verify=False)
+        state = model_file.from_bytes(data, verify=False)
     except EdgeModelError as error:
         report.checks.append(Check("structure", False, str(error)))
         return None
-    digest = model_format.digest_of(data)
+    digest = model_file.digest_of(data)
     try:
-        model_format.from_bytes(data)
+        model_file.from_bytes(data)
         report.checks.append(Check("digest", True, digest))
     except EdgeModelError as error:
         report.checks.append(Check("digest", False, str(error)))

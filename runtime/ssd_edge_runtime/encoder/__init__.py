@@ -14,5 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["Encoder", "EncoderSession", "EncoderShape", "import_encoder"]
 __getattr__, __dir__ = lazy(
     __name__,
-    {"Encoder": "encoder", "EncoderSession": "session", "EncoderShape": "encoder", "import_encoder": "convert"},
+    {
+        "convert": ("import_encoder",),
+        "encoder": ("Encoder", "EncoderShape"),
+        "session": ("EncoderSession",),
+    },
 )

@@ -11,26 +11,12 @@ from os import PathLike
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.checks import check_state
 from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
-from ssd_edge_runtime.model_file.container import FORMAT, read_file
+from ssd_edge_runtime.model_file.container import read_file
 from ssd_edge_runtime.model_file.decode import decode
-from ssd_edge_runtime.model_file.describe import describe
 from ssd_edge_runtime.model_file.encode import encode, inference_graph, structure_of
-from ssd_edge_runtime.model_file.header import digest_of, read_header
+from ssd_edge_runtime.model_file.header import read_header
 from ssd_edge_runtime.onnx.messages import model_message
 from ssd_edge_runtime.state import ModelState
-
-__all__ = [
-    "FORMAT",
-    "describe",
-    "digest_of",
-    "from_bytes",
-    "load",
-    "read_file",
-    "round_state",
-    "round_values",
-    "to_bytes",
-    "to_dense_onnx",
-]
 
 
 def to_bytes(state: ModelState, *, learning_state: bool = True) -> bytes:

@@ -68,11 +68,11 @@ class OnnxEngine:
     name = "onnxruntime"
 
     def __init__(self, state: ModelState, threads: int = 1) -> None:
-        from ssd_edge_runtime.model_file import format as model_format
+        from ssd_edge_runtime import model_file
 
         if find_spec("onnxruntime") is not None:
             check_unfolding(state)
-        data = model_format.to_bytes(state, learning_state=False)
+        data = model_file.to_bytes(state, learning_state=False)
         try:
             self._session = open_session(data, threads)
         except ImportError as error:

@@ -122,7 +122,7 @@ class LiveModel:
         if self._analytic is not None:
             fields, arrays = self._analytic.encode_lessons()
         else:
-            from ssd_edge_runtime.model_file.format import to_bytes
+            from ssd_edge_runtime.model_file import to_bytes
 
             fields, arrays = {}, {"model": np.frombuffer(to_bytes(self.whole().head), np.uint8)}
         return records.encode({"progress": progress, **fields}, arrays)
@@ -135,7 +135,7 @@ class LiveModel:
         elif set(arrays) != {"model"}:
             raise EdgeModelError("a journal's record is not of this model")
         else:
-            from ssd_edge_runtime.model_file.format import from_bytes
+            from ssd_edge_runtime.model_file import from_bytes
 
             own, head = self.state, from_bytes(arrays["model"].tobytes())
             snapshot = Snapshot(dataclasses.replace(head, encoder=own.encoder, input_shape=own.input_shape))

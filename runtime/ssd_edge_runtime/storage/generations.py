@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import read_header
 from ssd_edge_runtime.storage.atomic import sync_folder, write_synced
 

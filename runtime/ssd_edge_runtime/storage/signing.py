@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.errors import EdgeModelError, MissingExtraError
-from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import checked_digest, file_digest
 from ssd_edge_runtime.storage import generations
 from ssd_edge_runtime.storage.atomic import replace_atomically, write_synced

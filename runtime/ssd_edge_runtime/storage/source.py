@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.decode import decode
 from ssd_edge_runtime.model_file.encode import encode
 from ssd_edge_runtime.model_file.header import read_header, stored_digest

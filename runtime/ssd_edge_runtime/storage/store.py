@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file.container import read_file
+from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import stored_digest
 from ssd_edge_runtime.storage import generations
 from ssd_edge_runtime.storage.atomic import bring_back, remove_leftovers, replace_atomically, sync_folder
@@ -16,7 +16,6 @@ from ssd_edge_runtime.storage.generations import Generation, examine, stored_fil
 from ssd_edge_runtime.storage.journal import journal_path
 from ssd_edge_runtime.storage.locking import locked
 
-__all__ = ["KEEP", "Generation", "history", "locked", "next_generation", "purge", "rollback", "save"]
 KEEP = 3
 """Earlier generations kept beside the file."""
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -13,8 +13,7 @@ import pytest
 from command_line import ask, call, refused
 from PIL import Image
 
-from ssd_edge_runtime import EdgeModel, analytic
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import EdgeModel, analytic, model_file
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout
@@ -66,7 +65,7 @@ def make_data(path: Path, classes: tuple[str, ...], samples: int = 40, seed: int
 def files(tmp_path: Path) -> dict[str, Path]:
     """Two models that know nothing yet, and data."""
     for kind in ("analytic", "gradient"):
-        (tmp_path / f"{kind}.onnx").write_bytes(format.to_bytes(make_state(kind)))
+        (tmp_path / f"{kind}.onnx").write_bytes(model_file.to_bytes(make_state(kind)))
     return {
         "analytic": tmp_path / "analytic.onnx",
         "gradient": tmp_path / "gradient.onnx",
@@ -419,7 +418,7 @@ def test_altered_file_needs_no_verify_and_a_warning(taught: dict[str, Path]) -> 
 
 def test_second_writer_is_told_who_holds_the_file(taught: dict[str, Path]) -> None:
     script = (
-        "import sys, time\nfrom ssd_edge_runtime.storage import store as storage\n"
+        "import sys, time\nfrom ssd_edge_runtime import storage\n"
         "with storage.locked(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     holder = subprocess.Popen(

@@ -16,8 +16,7 @@ from PIL import Image
 
 from ssd_edge.data import Dataset
 from ssd_edge.training import Run, train
-from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime import EdgeModel, model_file
 from ssd_edge_runtime.onnx.session import open_session
 
 NAMES = ("bird", "car", "door", "egg")
@@ -167,9 +166,9 @@ def test_an_encoder_may_come_at_export(run_folder: Path, tmp_path: Path, monkeyp
     assert ask("export", "run", "--encoder", mine, "-o", "model.onnx")["encoder"]["name"] == "mine"
     assert ask("eval", "model.onnx", run_folder.parent / "test.npz")["accuracy"] > 0.9
     assert all(check["ok"] for check in ask("verify", "model.onnx", "--against", "run")["checks"])
-    bare = model_format.load("model.onnx").head
+    bare = model_file.load("model.onnx").head
     ask("export", "run", "-o", "bare.onnx")
-    np.testing.assert_array_equal(bare.readout.weights, model_format.load("bare.onnx").readout.weights)
+    np.testing.assert_array_equal(bare.readout.weights, model_file.load("bare.onnx").readout.weights)
 
 
 def two_inputs(model: Any) -> None:
@@ -243,7 +242,7 @@ def test_verify_against_a_run_behind_another_encoder(place: Path, run_folder: Pa
     train(data, encoder=str(tmp_path / "other.onnx"), output=tmp_path / "other", **TRAINED)
     told = refused_check("model.onnx", tmp_path / "other")
     assert told["check"] == "run: encoder" and "not the run's, which is other, digest" in told["detail"]
-    Path("bare.onnx").write_bytes(model_format.to_bytes(model_format.load("model.onnx").head))
+    Path("bare.onnx").write_bytes(model_file.to_bytes(model_file.load("model.onnx").head))
     told = refused_check("bare.onnx", run_folder)
     assert told["detail"] == "the run was trained behind mine, the file has no encoder"
 

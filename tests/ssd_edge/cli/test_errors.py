@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from small_models import analytic_state
 
 from ssd_edge.cli import COMMANDS, main
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import model_file
 
 NEEDS_A_MODEL = {
     "inspect": "inspect {}",
@@ -56,7 +56,7 @@ WRONG_VALUES = {
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a good model, good data and bad files; commands run in it."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "model.onnx").write_bytes(format.to_bytes(analytic_state()))
+    (tmp_path / "model.onnx").write_bytes(model_file.to_bytes(analytic_state()))
     np.savez(tmp_path / "data.npz", x=np.ones((4, 20), np.float32), y=np.array([0, 1, 2, 0]))
     (tmp_path / "text.onnx").write_text("This is no model.\n" * 50)
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])

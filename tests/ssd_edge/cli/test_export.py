@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from ssd_edge.cli import main
 from ssd_edge.training import train
-from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime import model_file
 
 NO_V = "this run was trained with the analytic readout, so there is no trained V"
 
@@ -52,7 +52,7 @@ def test_export_json(folder, tmp_path):
     assert document["path"] == str(path) and document["file_bytes"] == path.stat().st_size
     assert document["values"] == "int8" and document["learning_state"] is False and document["prune"] is None
     assert document["inference_bytes"] == document["file_bytes"] < document["dense_bytes"]
-    assert not model_format.load(path).has_learning_state
+    assert not model_file.load(path).has_learning_state
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,8 @@ from command_line import ask, call, refused
 from small_models import analytic_state, gradient_state, samples
 
 from ssd_edge.cli import main
-from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime import EdgeModel, model_file
 from ssd_edge_runtime.checkpoints import Checkpoints, find
-from ssd_edge_runtime.model_file import format
 from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import Journal, journal_path
 
@@ -38,7 +37,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def model(kind: str, tmp_path: Path) -> Path:
     state = analytic_state() if kind == "analytic" else gradient_state()
     path = tmp_path / "model.onnx"
-    path.write_bytes(format.to_bytes(state))
+    path.write_bytes(model_file.to_bytes(state))
     return path
 
 
@@ -261,10 +260,10 @@ def test_a_stream_resumes_nothing_in_silence(model: Path) -> None:
 def test_records_of_another_model_are_refused(model: Path, kind: str) -> None:
     other = EdgeModel(gradient_state() if kind == "analytic" else analytic_state())
     edge = EdgeModel.load(model)
-    before = format.to_bytes(edge.state)
+    before = model_file.to_bytes(edge.state)
     other.record({})
     record = other.partial_fit(*samples(0, 10)).record({"samples": 10})
     assert records.decode(record)[0]["progress"] == {"samples": 10}
     with pytest.raises(ValueError, match="not of this model"):
         edge.replay(record)
-    assert format.to_bytes(edge.state) == before
+    assert model_file.to_bytes(edge.state) == before

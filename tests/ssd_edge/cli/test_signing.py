@@ -12,10 +12,8 @@ import pytest
 from command_line import ask, call, refused
 from small_models import analytic_state, samples
 
-from ssd_edge_runtime import EdgeModel, EdgeModelError
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file, storage
 from ssd_edge_runtime.storage import signing
-from ssd_edge_runtime.storage import store as storage
 
 pytest.importorskip("cryptography")
 
@@ -24,7 +22,7 @@ pytest.importorskip("cryptography")
 def files(tmp_path: Path) -> dict[str, Path]:
     """A signed model, data, the builder's keys and a stranger's."""
     model, data = tmp_path / "model.onnx", tmp_path / "data.npz"
-    model.write_bytes(format.to_bytes(analytic_state()))
+    model.write_bytes(model_file.to_bytes(analytic_state()))
     x, y = samples(1, 30, classes=4)
     np.savez(data, x=x, y=y, classes=np.array(list("0123")))
     for name in ("own", "strange"):
@@ -69,9 +67,9 @@ def test_an_altered_file_is_not_signed(files: dict[str, Path]) -> None:
     original = model.read_bytes()
     other = analytic_state()
     other.readout.weights[:] = 0
-    model.write_bytes(format.to_bytes(other))
+    model.write_bytes(model_file.to_bytes(other))
     assert "not signed" in refused("infer", model, data, "--trusted", files["public"])
-    digest = format.digest_of(original).encode()
+    digest = model_file.digest_of(original).encode()
     place = original.index(digest) - 400
     altered = bytearray(original)
     altered[place] ^= 1

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from small_models import analytic_state, gradient_state, samples
 
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import model_file
 
 HARNESS = Path(__file__).with_name("resume_harness.py")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
@@ -39,7 +39,7 @@ def model(request: pytest.FixtureRequest, folder: Path) -> Path:
         "two layers": lambda: gradient_state(widths=(40, 50), density=0.5, uniform=False),
     }
     path = folder / "model.onnx"
-    path.write_bytes(format.to_bytes(states[request.param]()))
+    path.write_bytes(model_file.to_bytes(states[request.param]()))
     return path
 
 

@@ -11,9 +11,8 @@ from small_models import gradient_state
 
 from ssd_edge_bench.engines import ENGINES, missing, open_engine
 from ssd_edge_bench.engines.prepare import prepare
-from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime import EdgeModel, model_file
 from ssd_edge_runtime.encoder import EncoderSession
-from ssd_edge_runtime.model_file import format
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -54,13 +53,13 @@ def test_only_engines_that_learn_say_so(model: Path, tmp_path: Path) -> None:
     assert ("solve" in csr.operations) == (model.stem == "analytic")
     assert open_engine("onnxruntime", model, 1).operations == ()
     bare = tmp_path / "bare.onnx"
-    bare.write_bytes(format.to_bytes(format.load(model), learning_state=False))
+    bare.write_bytes(model_file.to_bytes(model_file.load(model), learning_state=False))
     assert open_engine("csr", bare, 1).operations == ("save",)
 
 
 def test_only_a_model_with_an_encoder_is_timed_embedding(tmp_path: Path) -> None:
     path = tmp_path / "encoded.onnx"
-    path.write_bytes(format.to_bytes(behind(tiny_encoder(20), gradient_state())))
+    path.write_bytes(model_file.to_bytes(behind(tiny_encoder(20), gradient_state())))
     csr, x = open_engine("csr", path, 1), images(0, 4)[0]
     assert csr.operations == ("embed", "learn", "save")
     np.testing.assert_array_equal(csr.embed(x), EncoderSession(tiny_encoder(20)).embed(x))

@@ -14,12 +14,12 @@ from small_models import analytic_state, gradient_state
 from ssd_edge.cli import main
 from ssd_edge_bench.report.charts import parts_of_a_whole, ranked
 from ssd_edge_bench.report.model_page import by_class_served, frequencies, heat_map
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import model_file
 
 
 def report(tmp_path: Path, state: object, name: str = "model") -> str:
     model, page = tmp_path / f"{name}.onnx", tmp_path / "page.html"
-    model.write_bytes(format.to_bytes(state))  # type: ignore[arg-type]
+    model.write_bytes(model_file.to_bytes(state))  # type: ignore[arg-type]
     result = CliRunner().invoke(main, ["inspect", str(model), "--report", str(page)])
     assert result.exit_code == 0, result.stderr
     assert result.stderr == f"wrote {page}\n"
@@ -57,7 +57,7 @@ def test_page_of_a_model_that_counted_nothing_says_so(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
-    model.write_bytes(format.to_bytes(analytic_state()))
+    model.write_bytes(model_file.to_bytes(analytic_state()))
     result = CliRunner().invoke(main, ["inspect", str(model), "--report", str(tmp_path / "no" / "page.html")])
     assert result.exit_code == 2
     assert result.stderr.endswith("page.html: No such file or directory\n")

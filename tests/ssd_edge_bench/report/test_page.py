@@ -44,11 +44,11 @@ class Balanced(HTMLParser):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Balanced:
     """A report with everything in it, parsed."""
-    from ssd_edge_runtime.model_file import format
+    from ssd_edge_runtime import model_file
 
     folder = tmp_path_factory.mktemp("page")
     model, data = folder / "<model>.onnx", folder / "data.npz"
-    model.write_bytes(format.to_bytes(make_state("analytic")))
+    model.write_bytes(model_file.to_bytes(make_state("analytic")))
     np.savez(
         data, x=np.random.default_rng(0).random((6, 3, 4), np.float32), y=np.arange(6) % 3, classes=list("abc")
     )

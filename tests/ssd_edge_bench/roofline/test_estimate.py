@@ -23,8 +23,8 @@ from ssd_edge_bench.roofline.estimate import (
     typical_error,
 )
 from ssd_edge_bench.roofline.roofline import Ceilings, Work, count
+from ssd_edge_runtime import model_file
 from ssd_edge_runtime.errors import OptionError
-from ssd_edge_runtime.model_file import format
 
 QUICK = ["--engines", "csr", "--operations", "predict,learn", "--batches", "1,8", "--processes", "1"]
 QUICK += ["--seconds", "0.02"]
@@ -86,7 +86,7 @@ def test_estimate_stands_beside_its_error_here(model: Path) -> None:
     (entry,) = document["estimates"]
     assert (entry["board"], entry["estimate"]) == ("Raspberry Pi 5", True)
     assert len(entry["rows"]) == len(document["results"]) == 4
-    state = format.load(model)
+    state = model_file.load(model)
     board = load_board("raspberry-pi-5")
     for row, measured in zip(entry["rows"], document["results"], strict=True):
         assert row["here_measured_us"] == measured["p50_us"]

@@ -9,7 +9,7 @@ import pytest
 from ssd_edge_bench.measurement.measurement import measure, probe_ceilings
 from ssd_edge_bench.measurement.options import BenchOptions
 from ssd_edge_bench.roofline.roofline import Ceilings, Work, count, weight_bytes
-from ssd_edge_runtime.model_file import format
+from ssd_edge_runtime import model_file
 
 
 def test_bound_is_the_slower_of_moving_and_computing() -> None:
@@ -22,7 +22,7 @@ def test_bound_is_the_slower_of_moving_and_computing() -> None:
 
 def test_work_of_a_prediction_counted_by_hand(gradient_model: Path) -> None:
     """12 -> 40, k 5, three classes: nnz values and columns, 41 row starts, 5 active columns of V."""
-    state = format.load(gradient_model)
+    state = model_file.load(gradient_model)
     nonzeros = state.layers[0].weights.nonzeros
     one = count(state, "predict", 1)
     assert one is not None
@@ -36,7 +36,7 @@ def test_work_of_a_prediction_counted_by_hand(gradient_model: Path) -> None:
 
 
 def test_learning_costs_more_than_predicting_and_grows_with_the_batch(model: Path) -> None:
-    state = format.load(model)
+    state = model_file.load(model)
     work = [count(state, operation, batch) for operation, batch in (("predict", 1), ("learn", 1), ("learn", 8))]
     sizes = [(item.bytes, item.operations) for item in work if item is not None]
     assert len(sizes) == 3
@@ -45,7 +45,7 @@ def test_learning_costs_more_than_predicting_and_grows_with_the_batch(model: Pat
 
 
 def test_probes_are_plausible_and_every_row_has_a_bound(gradient_model: Path) -> None:
-    sparse, dense = probe_ceilings(format.load(gradient_model))
+    sparse, dense = probe_ceilings(model_file.load(gradient_model))
     for ceilings in (sparse, dense):
         assert 1e8 < ceilings.bytes_per_second < 1e13
         assert 1e8 < ceilings.dram_bytes_per_second < 1e12

@@ -9,7 +9,7 @@ import pytest
 
 from ssd_edge_export import export_model, verify
 from ssd_edge_export.verification import verification as verifying
-from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime import model_file
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_sound_file_passes_every_check(model):
 
 def test_altered_weight_fails_the_digest(model, tmp_path):
     data = bytearray(model.read_bytes())
-    values = model_format.load(model).layers[0].weights.values[:4].astype(np.float16).tobytes()
+    values = model_file.load(model).layers[0].weights.values[:4].astype(np.float16).tobytes()
     at = bytes(data).index(values)
     data[at] ^= 1
     (tmp_path / "bad.onnx").write_bytes(data)

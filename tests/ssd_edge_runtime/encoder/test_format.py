@@ -17,9 +17,9 @@ import pytest
 from encoders import behind, tiny_encoder
 from onnx import helper, numpy_helper
 
+from ssd_edge_runtime import model_file
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.state import ModelState
 
@@ -43,13 +43,13 @@ def state(make_state: MakeState) -> ModelState:
 @pytest.mark.parametrize("learning_state", [True, False])
 def test_round_trip(make_state: MakeState, case: dict[str, Any], learning_state: bool) -> None:
     state = behind(tiny_encoder(), make_state(input_shape=(20,), **case))
-    data = model_format.to_bytes(state, learning_state=learning_state)
-    loaded = model_format.from_bytes(data)
+    data = model_file.to_bytes(state, learning_state=learning_state)
+    loaded = model_file.from_bytes(data)
     assert loaded.encoder == state.encoder and loaded.encoder is not None
     assert (loaded.input_shape, loaded.input_width, loaded.sample_width) == ((1, 8, 8), 20, 64)
-    assert model_format.to_bytes(loaded, learning_state=learning_state) == data
+    assert model_file.to_bytes(loaded, learning_state=learning_state) == data
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
-    described = model_format.describe(data)["encoder"]
+    described = model_file.describe(data)["encoder"]
     assert described == {
         "name": "tiny",
         "width": 20,
@@ -62,13 +62,13 @@ def test_round_trip(make_state: MakeState, case: dict[str, Any], learning_state:
 
 def test_the_head_is_the_model_behind_it(make_state: MakeState) -> None:
     bare = make_state(input_shape=(20,), teacher=True)
-    assert model_format.to_bytes(behind(tiny_encoder(), bare).head) == model_format.to_bytes(bare)
+    assert model_file.to_bytes(behind(tiny_encoder(), bare).head) == model_file.to_bytes(bare)
     assert bare.head is bare
 
 
 def test_the_digest_is_over_the_fields_as_they_stand_in_the_file(state: ModelState) -> None:
     assert state.encoder is not None
-    model = onnx.load_from_string(model_format.to_bytes(state))
+    model = onnx.load_from_string(model_file.to_bytes(state))
     part = onnx.GraphProto(node=model.graph.node[:4], initializer=model.graph.initializer[:2])
     digest = hashlib.sha256(part.SerializeToString(deterministic=True)).hexdigest()
     assert state.encoder.digest == digest == json.loads(model.metadata_props[1].value)["encoder"]["digest"]
@@ -78,7 +78,7 @@ def test_a_file_without_encoder_imports_nothing_for_one(make_state: MakeState, t
     paths = [tmp_path / "bare.onnx", tmp_path / "encoded.onnx"]
     bare = make_state(input_shape=(20,))
     for path, each in zip(paths, (bare, behind(tiny_encoder(), bare)), strict=True):
-        path.write_bytes(model_format.to_bytes(each))
+        path.write_bytes(model_file.to_bytes(each))
     told = "import sys\nfrom ssd_edge_runtime import EdgeModel\nEdgeModel.load(sys.argv[1])\n"
     told += "print(*(name in sys.modules for name in ('ssd_edge_runtime.encoder.encoder', 'onnx', 'onnxruntime')))"
     found = [subprocess.check_output([sys.executable, "-c", told, path], text=True).split() for path in paths]
@@ -160,21 +160,21 @@ EDITS: dict[str, tuple[Callable[[Any], Any], str]] = {
 @pytest.mark.parametrize("name", EDITS)
 def test_what_an_encoder_must_not_be(state: ModelState, name: str) -> None:
     edit, message = EDITS[name]
-    model = onnx.load_from_string(model_format.to_bytes(state))
+    model = onnx.load_from_string(model_file.to_bytes(state))
     edit(model)
     redo_digest(model)
     with pytest.raises(EdgeModelError, match=message):
-        model_format.from_bytes(seal(model.SerializeToString(deterministic=True)))
+        model_file.from_bytes(seal(model.SerializeToString(deterministic=True)))
 
 
 def test_another_encoder_than_the_one_named(state: ModelState) -> None:
-    data = model_format.to_bytes(state)
+    data = model_file.to_bytes(state)
     at = data.index(b"encoder.kernel\x4a") + 40
     altered = seal(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     with pytest.raises(EdgeModelError, match="not the one whose digest the manifest names"):
-        model_format.from_bytes(altered)
+        model_file.from_bytes(altered)
     with pytest.raises(EdgeModelError, match="not the one whose digest the manifest names"):
-        model_format.from_bytes(altered, verify=False)
+        model_file.from_bytes(altered, verify=False)
 
 
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
@@ -199,23 +199,23 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_a_manifest_that_tells_otherwise(state: ModelState, name: str) -> None:
     change, message = MANIFESTS[name]
-    model = onnx.load_from_string(model_format.to_bytes(state))
+    model = onnx.load_from_string(model_file.to_bytes(state))
     document = json.loads(model.metadata_props[1].value)
     change(document)
     model.metadata_props[1].value = json.dumps(document)
     with pytest.raises(EdgeModelError, match=message):
-        model_format.from_bytes(seal(model.SerializeToString(deterministic=True)))
+        model_file.from_bytes(seal(model.SerializeToString(deterministic=True)))
 
 
 def test_memory_for_the_encoder_counts(state: ModelState) -> None:
-    data = model_format.to_bytes(state)
-    bare = model_format.to_bytes(state.head)
+    data = model_file.to_bytes(state)
+    bare = model_file.to_bytes(state.head)
     with pytest.raises(EdgeModelError, match="ask for") as refusal:
-        model_format.from_bytes(bare, memory_limit=1)
+        model_file.from_bytes(bare, memory_limit=1)
     needed = int(str(refusal.value).split()[4])
-    model_format.from_bytes(bare, memory_limit=needed)
+    model_file.from_bytes(bare, memory_limit=needed)
     with pytest.raises(EdgeModelError, match=f"ask for {needed + len(data)} bytes of memory"):
-        model_format.from_bytes(data, memory_limit=needed)
+        model_file.from_bytes(data, memory_limit=needed)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_an_encoder_that_does_not_fit_is_not_written(
 ) -> None:
     state = behind(tiny_encoder(), make_state(input_shape=(20,), center=False))
     with pytest.raises(EdgeModelError, match=message):
-        model_format.to_bytes(replace(state, **change))
+        model_file.to_bytes(replace(state, **change))
 
 
 def test_an_encoder_in_very_many_pieces_is_given_up() -> None:

@@ -13,10 +13,9 @@ import pytest
 from encoders import behind, encoder_model, images, tiny_encoder
 from small_models import analytic_state, gradient_state
 
-from ssd_edge_runtime import EdgeModel, EdgeModelError
+from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
 from ssd_edge_runtime.encoder import Encoder, EncoderSession, import_encoder
 from ssd_edge_runtime.gradient.dampening import DampeningOptions
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.network.engines import choose
 from ssd_edge_runtime.state import ModelState
 
@@ -78,11 +77,11 @@ def test_images_come_in_every_form() -> None:
 )
 def test_what_is_no_image_changes_nothing(x: np.ndarray, message: str) -> None:
     model, _ = pair("analytic")
-    before = model_format.to_bytes(model.state)
+    before = model_file.to_bytes(model.state)
     for call in (model.predict, lambda x: model.partial_fit(x, [0] * len(x)), lambda x: model.unlearn(x, [0])):
         with pytest.raises(EdgeModelError, match=message):
             call(x)
-    assert model_format.to_bytes(model.state) == before
+    assert model_file.to_bytes(model.state) == before
 
 
 @pytest.mark.parametrize("kind", STATES)

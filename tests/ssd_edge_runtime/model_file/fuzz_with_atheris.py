@@ -20,8 +20,8 @@ import atheris
 HERE = Path(__file__).parent
 
 with atheris.instrument_imports(include=["ssd_edge_runtime"]):
+    from ssd_edge_runtime import model_file
     from ssd_edge_runtime.errors import EdgeModelError
-    from ssd_edge_runtime.model_file import format as model_format
 
 
 def module(name: str) -> ModuleType:
@@ -41,7 +41,7 @@ mutations = module("test_format_fuzz")
 def read(data: bytes) -> None:
     """Refused by name or sound; anything else is a crash to libFuzzer."""
     try:
-        state = model_format.from_bytes(data)
+        state = model_file.from_bytes(data)
     except EdgeModelError:
         return
     mutations.use(state)

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from encoders import behind, tiny_encoder
 
-from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime import model_file
 from ssd_edge_runtime.model_file.graph import OPERATORS
 from ssd_edge_runtime.state import ModelState
 
@@ -37,7 +37,7 @@ def test_every_operator_is_listed() -> None:
 
 
 def test_the_encoder_is_described(make_state: MakeState) -> None:
-    data = model_format.to_bytes(behind(tiny_encoder(), make_state(input_shape=(20,))))
+    data = model_file.to_bytes(behind(tiny_encoder(), make_state(input_shape=(20,))))
     told = json.loads(onnx.load_from_string(data).metadata_props[1].value)["encoder"]
     row = next(line for line in PAGE.splitlines() if line.startswith("| `encoder` |"))
     assert {key for key in told if f"`{key}`" not in row} == set()
@@ -45,7 +45,7 @@ def test_the_encoder_is_described(make_state: MakeState) -> None:
 
 @pytest.mark.parametrize("case", [{"teacher": True}, {"readout": "analytic"}])
 def test_every_key_and_initializer_is_named(make_state: MakeState, case: dict[str, Any]) -> None:
-    model = onnx.load_from_string(model_format.to_bytes(make_state(values="int8", **case)))
+    model = onnx.load_from_string(model_file.to_bytes(make_state(values="int8", **case)))
     missing = {key for key in keys(json.loads(model.metadata_props[1].value)) if f"`{key}`" not in PAGE}
     assert not missing
     for tensor in (*model.graph.initializer, *model.training_info[0].algorithm.initializer):

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from encoders import behind, tiny_encoder
 
+from ssd_edge_runtime import model_file
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.model_file.decode import BASE_MEMORY, MEMORY_PER_BYTE
 from ssd_edge_runtime.onnx.protobuf import Message, encode_varint, fields
 from ssd_edge_runtime.state import ModelState
@@ -237,7 +237,7 @@ def use(state: ModelState) -> None:
     """What came through must be safe in compiled code, and be writable."""
     for layer in state.layers:
         layer.weights.matvec(np.ones(layer.weights.shape[1], np.float32))
-    model_format.to_bytes(state)
+    model_file.to_bytes(state)
 
 
 def seeds(make_state: MakeState) -> list[bytes]:
@@ -250,7 +250,7 @@ def seeds(make_state: MakeState) -> list[bytes]:
         {"hidden": (100,), "input_shape": (1, 28, 28), "density": 0.05, "values": "float16"},
     )
     encoded = behind(tiny_encoder(), make_state(input_shape=(20,), teacher=True))
-    return [model_format.to_bytes(state) for state in (*(make_state(**case) for case in cases), encoded)]
+    return [model_file.to_bytes(state) for state in (*(make_state(**case) for case in cases), encoded)]
 
 
 def read(data: bytes, where: tuple[int, int]) -> ModelState | None:
@@ -258,7 +258,7 @@ def read(data: bytes, where: tuple[int, int]) -> ModelState | None:
     started = time.process_time()
     state = None
     try:
-        state = model_format.from_bytes(data)
+        state = model_file.from_bytes(data)
     except EdgeModelError as error:
         assert 5 < len(str(error)) < 400, (where, str(error))
     assert time.process_time() - started < 1, where

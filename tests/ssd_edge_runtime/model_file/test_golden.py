@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssd_edge_runtime import model_file
 from ssd_edge_runtime.encoder import Encoder
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import TensorSpec, tensor_message
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
@@ -86,7 +86,7 @@ def inference() -> ModelState:
     rows = [layer(3, int32(0, 2, 1))]
     readout = Readout("gradient", np.arange(8, dtype=np.float32).reshape(2, 4), None)
     state = ModelState((3,), ["a", "b"], None, 1e-12, rows, readout, values_type="int8", class_samples=int64(0, 0))
-    return model_format.round_state(state)
+    return model_file.round_state(state)
 
 
 def encoder() -> Encoder:
@@ -113,16 +113,16 @@ STATES = {
 
 @pytest.mark.parametrize("name", STATES)
 def test_the_writer_writes_the_golden_bytes(name: str) -> None:
-    assert model_format.to_bytes(STATES[name]()) == (GOLDEN / name).read_bytes()
+    assert model_file.to_bytes(STATES[name]()) == (GOLDEN / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_the_reader_reads_the_golden_bytes(name: str) -> None:
     data = (GOLDEN / name).read_bytes()
     assert hashlib.sha256(data).hexdigest() == DIGESTS[name]
-    loaded, state = model_format.from_bytes(data), STATES[name]()
+    loaded, state = model_file.from_bytes(data), STATES[name]()
     assert (loaded.classes, loaded.input_shape, loaded.parent) == (state.classes, state.input_shape, state.parent)
-    assert model_format.to_bytes(loaded) == data
+    assert model_file.to_bytes(loaded) == data
     np.testing.assert_array_equal(loaded.layers[0].weights.to_dense(), state.layers[0].weights.to_dense())
     np.testing.assert_array_equal(loaded.readout.weights, state.readout.weights)
     assert (loaded.learning, loaded.analytic) == (state.learning, state.analytic)

@@ -18,9 +18,8 @@ import psutil
 import pytest
 from onnx import helper, numpy_helper
 
-from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime import EdgeModel, model_file
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.state import ModelState
 
 MakeState = Callable[..., ModelState]
@@ -37,12 +36,12 @@ def seal(data: bytes) -> bytes:
 
 def refuse(data: bytes, message: str) -> None:
     with pytest.raises(EdgeModelError, match=message):
-        model_format.from_bytes(data)
+        model_file.from_bytes(data)
 
 
 def edited(state: ModelState, edit: Callable[[Model], Any]) -> bytes:
     """The file of ``state`` after ``edit`` of its ModelProto, digest made to match."""
-    model = onnx.load_from_string(model_format.to_bytes(state))
+    model = onnx.load_from_string(model_file.to_bytes(state))
     edit(model)
     return seal(model.SerializeToString(deterministic=True))
 
@@ -99,15 +98,15 @@ def test_other_files_are_told_apart(data: bytes, message: str) -> None:
 
 
 def test_a_file_cut_short_or_altered(make_state: MakeState) -> None:
-    data = model_format.to_bytes(make_state())
+    data = model_file.to_bytes(make_state())
     for length in (1, 10, len(data) // 2, len(data) - 1):
         with pytest.raises(EdgeModelError):
-            model_format.from_bytes(data[:length])
+            model_file.from_bytes(data[:length])
     refuse(data[: len(data) // 2], "cut short")
     at = data.rindex(b"hidden1.values")
     altered = data[: at + 20] + bytes([data[at + 20] ^ 1]) + data[at + 21 :]
     refuse(altered, "digest mismatch, the file was altered or damaged")
-    assert model_format.from_bytes(altered, verify=False).classes == ["class 0", "class 1", "class 2"]
+    assert model_file.from_bytes(altered, verify=False).classes == ["class 0", "class 1", "class 2"]
 
 
 def test_an_unknown_format_number_is_named(make_state: MakeState) -> None:
@@ -298,22 +297,22 @@ def test_a_small_file_of_a_huge_dense_matrix_is_not_unfolded(
 
 
 def test_the_memory_limit_can_be_lower(make_state: MakeState) -> None:
-    data = model_format.to_bytes(make_state())
+    data = model_file.to_bytes(make_state())
     with pytest.raises(EdgeModelError, match="the limit for this file is 1000"):
-        model_format.from_bytes(data, memory_limit=1000)
+        model_file.from_bytes(data, memory_limit=1000)
 
 
 def test_load_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"nothing")
     with pytest.raises(EdgeModelError, match=r"broken\.onnx: not an ONNX model"):
-        model_format.load(path)
+        model_file.load(path)
     with pytest.raises(EdgeModelError, match=r"broken\.onnx: not an ONNX model"):
-        model_format.describe(path)
+        model_file.describe(path)
     with pytest.raises(FileNotFoundError):
-        model_format.load(tmp_path / "missing.onnx")
+        model_file.load(tmp_path / "missing.onnx")
     with pytest.raises(IsADirectoryError):
-        model_format.load(tmp_path)
+        model_file.load(tmp_path)
 
 
 def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
@@ -321,12 +320,12 @@ def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero")):
         with pytest.raises(EdgeModelError, match=r"(pipe|/dev/zero) is not a regular file"):
-            model_format.load(path)
+            model_file.load(path)
     large = tmp_path / "large.onnx"
     with large.open("wb") as file:
         file.truncate(1 << 31)
     with pytest.raises(EdgeModelError, match=r"large.onnx has 2147483648 bytes, more than protobuf's 2147483647"):
-        model_format.load(large)
+        model_file.load(large)
 
 
 def broken(**changes: Any) -> Callable[[ModelState], ModelState]:
@@ -352,11 +351,11 @@ def test_a_state_that_does_not_fit_is_not_written(
     make_state: MakeState, change: Callable[[ModelState], ModelState], message: str
 ) -> None:
     with pytest.raises(EdgeModelError, match=message):
-        model_format.to_bytes(change(make_state()))
+        model_file.to_bytes(change(make_state()))
 
 
 def test_a_weight_too_large_for_float16_is_not_written(make_state: MakeState) -> None:
     state = make_state()
     state.layers[0].weights.values[5] = 1e6
     with pytest.raises(EdgeModelError, match=r"hidden1\.values holds 1e"):
-        model_format.to_bytes(replace(state, values_type="float16"))
+        model_file.to_bytes(replace(state, values_type="float16"))

@@ -20,9 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.model_file import format as model_format
-from ssd_edge_runtime.storage import store as storage
+from ssd_edge_runtime import EdgeModel, model_file, storage
 
 CALLS = ("open", "write", "fsync", "close", "replace", "link", "unlink", "mkdir", "rmdir")
 """What save asks of the operating system to change things."""
@@ -31,10 +29,10 @@ CALLS = ("open", "write", "fsync", "close", "replace", "link", "unlink", "mkdir"
 def next_file(path: Path) -> tuple[bytes, str, int]:
     """The file one learning step further, the digest it grew from, and its number."""
     data = path.read_bytes()
-    state = model_format.from_bytes(data)
+    state = model_file.from_bytes(data)
     number = state.generation + 1
-    further = replace(state, generation=number, samples_seen=number, parent=model_format.digest_of(data))
-    return model_format.to_bytes(further), str(further.parent), number
+    further = replace(state, generation=number, samples_seen=number, parent=model_file.digest_of(data))
+    return model_file.to_bytes(further), str(further.parent), number
 
 
 def learn_for_ever(path: Path, acknowledge: Callable[[int], Any], batches: int | None = None) -> None:
@@ -48,11 +46,11 @@ def learn_for_ever(path: Path, acknowledge: Callable[[int], Any], batches: int |
 
 def check(path: Path, acknowledged: int) -> int:
     """The file's number: sound, acknowledged or one later; and every generation must be sound."""
-    number = model_format.load(path).generation
+    number = model_file.load(path).generation
     assert acknowledged <= number <= acknowledged + 1, (acknowledged, number)
     problems = [generation.problem for generation in storage.history(path) if generation.problem]
     assert not problems, problems
-    EdgeModel.load(path, engine="csr").predict(np.ones((1, *model_format.load(path).input_shape), np.float32))
+    EdgeModel.load(path, engine="csr").predict(np.ones((1, *model_file.load(path).input_shape), np.float32))
     return number
 
 
@@ -76,7 +74,7 @@ def kill(path: Path, rounds: int, seed: int) -> dict[str, int]:
         started = time.perf_counter()
         learn_for_ever(path, lambda number: None, batches=1)
         usual = time.perf_counter() - started
-    known, in_flight = model_format.load(path).generation, 0
+    known, in_flight = model_file.load(path).generation, 0
     for _ in range(rounds):
         reading, writing = os.pipe()
         child = fork(
@@ -131,7 +129,7 @@ def stop(path: Path) -> dict[str, int]:
     for moment in ("before", "amid", "after"):
         index, ended = 0, False
         while not ended:
-            known = model_format.load(path).generation
+            known = model_file.load(path).generation
             child = fork(lambda at=index, when=moment: save_once(path, at, when))
             _, status = os.waitpid(child, 0)
             ended = os.WIFEXITED(status)

@@ -14,17 +14,16 @@ from typing import Any
 
 import pytest
 
+from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.state import ModelState
-from ssd_edge_runtime.storage import store as storage
 
 MakeState = Callable[..., ModelState]
 CALLS = ("open", "write", "fsync", "close", "replace", "link", "unlink", "mkdir", "rmdir")
 
 
 def data_of(state: ModelState, number: int) -> bytes:
-    return model_format.to_bytes(replace(state, samples_seen=number, generation=number))
+    return model_file.to_bytes(replace(state, samples_seen=number, generation=number))
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def test_each_call_of_a_save_fails_in_turn(make_state: MakeState, path: Path, co
     index, failures, number = 0, 0, 4
     while True:
         before, fault, new = path.read_bytes(), Fault(index, code, for_good), data_of(make_state(), number + 1)
-        expected = model_format.digest_of(before)
+        expected = model_file.digest_of(before)
         saved = attempt(lambda d=new, e=expected: storage.save(path, d, expected_digest=e), fault)
         now = path.read_bytes()
         assert now == new if saved else now in (before, new)
@@ -103,7 +102,7 @@ def test_each_call_of_a_save_fails_in_turn(make_state: MakeState, path: Path, co
 
 def test_after_a_failure_past_the_rename_a_later_state_can_be_saved(make_state: MakeState, path: Path) -> None:
     """The folder could not be flushed, so the caller believes that the file is the old one."""
-    real, expected = os.fsync, model_format.digest_of(path.read_bytes())
+    real, expected = os.fsync, model_file.digest_of(path.read_bytes())
     renamed: list[bool] = []
 
     def fsync(descriptor: int) -> None:
@@ -122,7 +121,7 @@ def test_after_a_failure_past_the_rename_a_later_state_can_be_saved(make_state: 
         patch.setattr(os, "replace", replace_file)
         with pytest.raises(OSError, match="Input/output error"):
             storage.save(path, data_of(make_state(), 5), expected_digest=expected)
-    assert model_format.load(path).generation == 5
+    assert model_file.load(path).generation == 5
     storage.save(path, data_of(make_state(), 6), expected_digest=expected)
     assert [g.number for g in storage.history(path)] == [6, 5, 4, 3]
     with pytest.raises(EdgeModelError, match="changed since it was loaded"):
@@ -135,7 +134,7 @@ def test_each_call_of_a_rollback_fails_in_turn(path: Path, code: int) -> None:
     while True:
         fault = Fault(index, code, False)
         done = attempt(lambda: storage.rollback(path, 2), fault)
-        number = model_format.load(path).generation
+        number = model_file.load(path).generation
         assert number == 2 if done else number in (2, 4)
         assert [g.number for g in storage.history(path)] == [4, 3, 2, 1]
         if number == 2:
@@ -339,7 +338,7 @@ def test_a_full_disk_gives_up_generations_before_the_save(make_state: MakeState,
     assert 40_000 < size < 60_000
     for number in range(1, 8):
         storage.save(path, data_of(state, number))
-        assert model_format.load(path).generation == number
+        assert model_file.load(path).generation == number
     assert 2 <= len(storage.history(path)) <= 3
 
 
@@ -352,30 +351,30 @@ def test_a_disk_full_of_other_things_leaves_the_file_alone(make_state: MakeState
     with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
         while True:
             file.write(b"x" * 4096)
-    large = model_format.to_bytes(make_state(hidden=(160,), readout="analytic"))
+    large = model_file.to_bytes(make_state(hidden=(160,), readout="analytic"))
     with pytest.raises(OSError, match="No space left"):
         storage.save(path, large)
     assert [g.number for g in storage.history(path)] == [2, 1]
     filler.unlink()
     storage.save(path, data_of(state, 3))
-    assert model_format.load(path).generation == 3
+    assert model_file.load(path).generation == 3
 
 
 WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from ssd_edge_runtime.model_file import format as model_format
-from ssd_edge_runtime.storage import store as storage
+from ssd_edge_runtime import model_file
+from ssd_edge_runtime import storage
 from ssd_edge_runtime.errors import EdgeModelError
 path, saved = Path(sys.argv[1]), 0
 while saved < int(sys.argv[2]):
     data = path.read_bytes()
-    state = model_format.from_bytes(data)
+    state = model_file.from_bytes(data)
     more = replace(state, samples_seen=state.samples_seen + 1, generation=state.generation + 1)
-    digest = model_format.digest_of(data)
+    digest = model_file.digest_of(data)
     try:
-        storage.save(path, model_format.to_bytes(more), expected_digest=digest, lock_timeout=30)
+        storage.save(path, model_file.to_bytes(more), expected_digest=digest, lock_timeout=30)
         saved += 1
     except EdgeModelError as error:
         assert "changed since it was loaded" in str(error), error
@@ -388,7 +387,7 @@ def test_two_writers_lose_nothing(path: Path) -> None:
     for writer in writers:
         assert writer.communicate(timeout=120)[1] == ""
         assert writer.returncode == 0
-    assert model_format.load(path).samples_seen == 4 + 30
+    assert model_file.load(path).samples_seen == 4 + 30
 
 
 def test_errors_of_the_wrong_kind_are_not_hidden(path: Path) -> None:

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from small_models import analytic_state, gradient_state, samples
 
-from ssd_edge_runtime import EdgeModel, EdgeModelError
+from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
 from ssd_edge_runtime.checkpoints import find
-from ssd_edge_runtime.model_file import format
 from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import MAGIC, Journal, journal_path
 
@@ -105,7 +104,7 @@ def test_records_from_a_stranger_are_refused_or_learned(make: object, tmp_path: 
         except EdgeModelError as error:
             assert "\n" not in str(error)
             refused += 1
-            assert format.to_bytes(fresh.state) == format.to_bytes(state)
+            assert model_file.to_bytes(fresh.state) == model_file.to_bytes(state)
         else:
             fresh.predict(samples(2, 3)[0])
             fresh.save(tmp_path / "model.onnx")

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge_runtime.model_file import format as model_format
+from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.state import ModelState
-from ssd_edge_runtime.storage import store as storage
 
 MakeState = Callable[..., ModelState]
 HARNESS = Path(__file__).with_name("storage_harness.py")
@@ -35,7 +34,7 @@ def run(*arguments: object) -> dict[str, int]:
 def model(make_state: MakeState, tmp_path: Path) -> Path:
     """A model file large enough that writing it takes several instants."""
     path = tmp_path / "model.onnx"
-    storage.save(path, model_format.to_bytes(make_state(hidden=(200,), input_shape=(784,), classes=10)))
+    storage.save(path, model_file.to_bytes(make_state(hidden=(200,), input_shape=(784,), classes=10)))
     return path
 
 

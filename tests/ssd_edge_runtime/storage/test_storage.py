@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
+from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import format as model_format
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import generations
-from ssd_edge_runtime.storage import store as storage
 
 MakeState = Callable[..., ModelState]
 
@@ -29,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 def data_of(state: ModelState, samples: int) -> bytes:
     """The file of generation ``samples``, told apart by that number."""
-    return model_format.to_bytes(replace(state, samples_seen=samples, generation=samples))
+    return model_file.to_bytes(replace(state, samples_seen=samples, generation=samples))
 
 
 def save_several(path: Path, state: ModelState, count: int, keep: int = 3) -> list[str]:
@@ -45,7 +44,7 @@ def numbers(path: Path) -> list[int]:
 
 
 def current(path: Path) -> int:
-    return model_format.load(path).generation
+    return model_file.load(path).generation
 
 
 def test_save_keeps_the_last_generations(make_state: MakeState, path: Path) -> None:
@@ -326,7 +325,7 @@ def test_a_second_thread_gives_up_in_time(path: Path) -> None:
 READ_ONLY = """
 import os, sys
 from pathlib import Path
-from ssd_edge_runtime.storage import store as storage
+from ssd_edge_runtime import storage
 data = Path(sys.argv[1]).read_bytes()
 storage.save(sys.argv[2], data)  # imports all there is to import while still allowed to
 if os.getuid() == 0:
