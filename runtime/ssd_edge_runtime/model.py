@@ -20,7 +20,7 @@ from ssd_edge_runtime.network.engines import check_engine
 from ssd_edge_runtime.network.forward import softmax
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.serving.inputs import Intake, as_names
-from ssd_edge_runtime.serving.shared_model import LiveModel
+from ssd_edge_runtime.serving.shared_model import SharedModel
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class EdgeModel:
         self._threads = threads
         self._source: Source | None = None
         self._intake = Intake(state, threads)
-        self._live = LiveModel(state)
+        self._shared = SharedModel(state)
         self.detector: LossDetector | None = None
         """Opens a task boundary where the loss of a stream rises for good (gradient readout)."""
 
@@ -128,39 +128,39 @@ class EdgeModel:
         """
         samples = self._intake.inputs(x)
         names = as_names(y, len(samples))
-        with self._live.learning:
-            if self.detector is not None and self._live.state.readout.kind == "gradient":
+        with self._shared.learning:
+            if self.detector is not None and self._shared.state.readout.kind == "gradient":
                 self._detect(self.detector, samples, names)
-            self._live.learn(samples, names)
-            withheld = self._live.withheld()
+            self._shared.learn(samples, names)
+            withheld = self._shared.withheld()
         few = [f"{name!r} ({withheld[name]} samples)" for name in dict.fromkeys(names) if name in withheld]
         if few:
             warnings.warn(f"too few samples to be answered: {', '.join(few)}", FewSamplesWarning, stacklevel=2)
         return self
 
     def _detect(self, detector: LossDetector, samples: Float32, names: list[str]) -> None:
-        places = {name: number for number, name in enumerate(self._live.state.classes)}
+        places = {name: number for number, name in enumerate(self._shared.state.classes)}
         if all(name in places for name in names):
-            _, logits = self._live.answer(samples, "csr", 1)
+            _, logits = self._shared.answer(samples, "csr", 1)
             labels = [places[name] for name in names]
             if detector.update(-log_softmax(logits)[np.arange(len(names)), labels]):
-                self._live.boundary()
+                self._shared.boundary()
 
     def unlearn(self, x: Any, y: Any) -> EdgeModel:
         """Take samples out of an analytic readout, exactly as if they had never been learned."""
         samples = self._intake.inputs(x)
         names = as_names(y, len(samples))
-        with self._live.learning:
-            self._live.unlearn(samples, names)
+        with self._shared.learning:
+            self._shared.unlearn(samples, names)
         return self
 
     def forget(self, name: Any) -> EdgeModel:
         """Remove a class from the answers; its samples' mean leaves the analytic statistics with it."""
-        with self._live.learning:
+        with self._shared.learning:
             name = self._known(name)
-            if len(self._live.state.classes) == 1:
+            if len(self._shared.state.classes) == 1:
                 raise EdgeModelError(f"cannot forget {name!r}: a model needs at least one class")
-            self._live.forget(name)
+            self._shared.forget(name)
         return self
 
     def dampen(
@@ -172,25 +172,25 @@ class EdgeModel:
         Selective Synaptic Dampening compares what each weight means to the two.
         """
         forgotten, kept = self._intake.inputs(samples), self._intake.inputs(retained[0])
-        with self._live.learning:
+        with self._shared.learning:
             name = self._known(name)
             names = [self._known(each) for each in as_names(retained[1], len(kept))]
-            return self._live.dampen(name, forgotten, kept, names, options or DampeningOptions())
+            return self._shared.dampen(name, forgotten, kept, names, options or DampeningOptions())
 
     def rename(self, old: Any, new: Any) -> EdgeModel:
         """Give a class another name."""
-        with self._live.learning:
+        with self._shared.learning:
             old = self._known(old)
             new = as_names(new, 1)[0]
-            if new in self._live.state.classes:
+            if new in self._shared.state.classes:
                 raise EdgeModelError(f"there already is a class {new!r}")
-            self._live.replace(classes=[new if name == old else name for name in self._live.state.classes])
+            self._shared.replace(classes=[new if name == old else name for name in self._shared.state.classes])
         return self
 
     def begin_task(self) -> EdgeModel:
         """Open a task boundary: the model as it is becomes the teacher. A label never seen does so by itself."""
-        with self._live.learning:
-            self._live.boundary()
+        with self._shared.learning:
+            self._shared.boundary()
         return self
 
     def end_task(self) -> EdgeModel:
@@ -203,7 +203,7 @@ class EdgeModel:
         merged = EdgeModel(
             merge_states([model.state for model in models], base.state), engine=base._engine, threads=base._threads
         )
-        merged._live.changed = True
+        merged._shared.changed = True
         return merged
 
     def save(
@@ -222,16 +222,16 @@ class EdgeModel:
         """
         from ssd_edge_runtime.storage import save_state, successor
 
-        with self._live.learning:
-            state = self._live.whole()
-            if self._live.changed:
+        with self._shared.learning:
+            state = self._shared.whole()
+            if self._shared.changed:
                 state = successor(state, path, self._source)
             self._source = save_state(
                 state, path, self._source, keep=keep, keep_replaced=keep_replaced, announce=announce
             )
-            if self._live.changed:
-                self._live.replace(generation=state.generation, parent=state.parent)
-            self._live.changed = False
+            if self._shared.changed:
+                self._shared.replace(generation=state.generation, parent=state.parent)
+            self._shared.changed = False
             return state.generation
 
     def record(self, progress: dict[str, int]) -> bytes:
@@ -239,13 +239,13 @@ class EdgeModel:
 
         The first record begins to remember what is learned; call it before learning.
         """
-        with self._live.learning:
-            return self._live.record(progress)
+        with self._shared.learning:
+            return self._shared.record(progress)
 
     def replay(self, record: bytes) -> EdgeModel:
         """Learn again what a record holds, to the same bits; records of one model, in their order."""
-        with self._live.learning:
-            self._live.replay(record)
+        with self._shared.learning:
+            self._shared.replay(record)
         return self
 
     # One sample at a time, with river's verbs
@@ -268,26 +268,26 @@ class EdgeModel:
     @property
     def classes_(self) -> list[str]:
         """Class names, in logit order."""
-        return list(self._live.state.classes)
+        return list(self._shared.state.classes)
 
     @property
     def samples_seen_(self) -> int:
         """Samples learned from, in all, training included."""
-        return self._live.state.samples_seen
+        return self._shared.state.samples_seen
 
     @property
     def activation_frequency(self) -> list[NDArray[np.float64]]:
         """Per layer, in which share of the samples counted each neuron was active, (n,) in [0, 1]."""
-        with self._live.learning:
-            state = self._live.state
+        with self._shared.learning:
+            state = self._shared.state
             samples = max(int(state.class_samples.sum()), 1)
             return [np.minimum(layer.activation_count / samples, 1.0) for layer in state.layers]
 
     @property
     def state(self) -> ModelState:
         """Everything, as plain arrays, up to date; treat it as read-only."""
-        with self._live.learning:
-            return self._live.lend()
+        with self._shared.learning:
+            return self._shared.lend()
 
     @property
     def digest(self) -> str | None:
@@ -297,35 +297,35 @@ class EdgeModel:
     @property
     def learning(self) -> LearningOptions | None:
         """Options of gradient learning; assign others to learn with them from now on."""
-        return self._live.state.learning
+        return self._shared.state.learning
 
     @learning.setter
     def learning(self, options: LearningOptions) -> None:
-        with self._live.learning:
-            own = self._live.state.learning
+        with self._shared.learning:
+            own = self._shared.state.learning
             if own is None:
                 raise EdgeModelError("the model has no gradient learning to set options of")
             if options.switch != own.switch:
                 raise EdgeModelError(
                     f"switch goes with the counts in the model, which has {own.switch}: export again"
                 )
-            self._live.replace(learning=options)
+            self._shared.replace(learning=options)
 
     @property
     def analytic(self) -> AnalyticOptions | None:
         """How an analytic readout is solved; assign others to solve by them from now on, here and in the file."""
-        return self._live.state.analytic
+        return self._shared.state.analytic
 
     @analytic.setter
     def analytic(self, options: AnalyticOptions) -> None:
-        with self._live.learning:
-            self._live.solve_with(options)
+        with self._shared.learning:
+            self._shared.solve_with(options)
 
     @property
     def withheld_(self) -> dict[str, int]:
         """Classes with fewer samples than ``analytic.min_samples``, which are not answered, and how many."""
-        with self._live.learning:
-            return self._live.withheld()
+        with self._shared.learning:
+            return self._shared.withheld()
 
     @property
     def solve_every(self) -> int:
@@ -334,22 +334,21 @@ class EdgeModel:
         More suits loops that predict and learn sample by sample. Until then answers come from the readout, and the
         classes, of the last solution. :meth:`save` and :attr:`state` always solve.
         """
-        return self._live.solve_every
+        return self._shared.solve_every
 
     @solve_every.setter
     def solve_every(self, samples: int) -> None:
         if samples < 1:
             raise EdgeModelError(f"solve_every must be at least 1, got {samples}")
-        self._live.solve_every = samples
+        self._shared.solve_every = samples
 
     def _known(self, name: Any) -> str:
-        known = as_names(name, 1)[0]
-        if known not in self._live.state.classes:
-            raise EdgeModelError(f"unknown class {known!r}: the model knows {', '.join(self._live.state.classes)}")
+        known, classes = as_names(name, 1)[0], self._shared.state.classes
+        EdgeModelError.unless(known in classes, f"unknown class {known!r}: the model knows {', '.join(classes)}")
         return known
 
     def _answers(self, x: Any) -> tuple[ModelState, Float32]:
         # ONNX Runtime runs the whole file, encoder included; the other engine begins behind it.
         whole = self._engine == "onnxruntime"
         inputs = self._intake.samples(x) if whole else self._intake.inputs(x)
-        return self._live.answer(inputs, self._engine, self._threads)
+        return self._shared.answer(inputs, self._engine, self._threads)

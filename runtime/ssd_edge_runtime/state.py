@@ -77,7 +77,7 @@ class Statistics:
 
 
 @dataclass(eq=False)
-class Teacher:
+class StoredTeacher:
     """The model at the last task boundary, as what has changed since: equal to the model elsewhere."""
 
     classes: int
@@ -118,7 +118,7 @@ class ModelState:
     """Options of the analytic solver; None for the gradient readout."""
     statistics: Statistics | None = None
     """None for the gradient readout and for files without learning state."""
-    teacher: Teacher | None = None
+    teacher: StoredTeacher | None = None
     """None before the first task boundary and for the analytic readout."""
     samples_seen: int = 0
     """Samples learned from, in all, training included."""

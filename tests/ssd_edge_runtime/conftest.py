@@ -10,7 +10,7 @@ from hypothesis import settings
 from ssd_edge_runtime.model_file import round_state
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
-from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher
+from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, StoredTeacher
 
 # Examples are small; how long one takes says more about the machine's other work than about the code.
 settings.register_profile("untimed", deadline=None)
@@ -28,10 +28,10 @@ def counts(rng: np.random.Generator, *shape: int) -> np.ndarray[Any, Any]:
     return rng.integers(0, 1000, shape)
 
 
-def make_teacher(rng: np.random.Generator, layers: list[Layer], classes: int) -> Teacher:
+def make_teacher(rng: np.random.Generator, layers: list[Layer], classes: int) -> StoredTeacher:
     rows = [np.unique(rng.integers(0, layer.weights.shape[0], 3)).astype(np.int32) for layer in layers]
     entries = [int(np.diff(layer.weights.indptr)[r].sum()) for layer, r in zip(layers, rows, strict=True)]
-    return Teacher(
+    return StoredTeacher(
         classes=classes,
         selected=[np.arange(layer.k, dtype=np.int32) for layer in layers],
         rows=rows,

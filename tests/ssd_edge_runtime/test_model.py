@@ -281,9 +281,9 @@ def test_predictions_wait_for_neither_learning_nor_a_solve_of_another_thread(mon
     go_on.set()
     solver.join()
     assert np.abs(model.logits(x) - before).max() > 0
-    with model._live.learning:
-        model._live._analytic.version += 1
-        model._live._analytic.pending += 1
+    with model._shared.learning:
+        model._shared._learner._version += 1
+        model._shared._learner.pending += 1
         reader = threading.Thread(target=model.logits, args=(x,))
         reader.start()
         reader.join(5)

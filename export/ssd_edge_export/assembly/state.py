@@ -19,11 +19,11 @@ from ssd_edge_export.samples import Samples, every_tenth
 from ssd_edge_runtime import analytic, model_file
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import OptionError
-from ssd_edge_runtime.gradient.teacher import select
+from ssd_edge_runtime.gradient.teacher import most_frequent
 from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ValuesType
 from ssd_edge_runtime.sparse.csr import CSRMatrix
-from ssd_edge_runtime.state import Layer, ModelState, Readout, Teacher
+from ssd_edge_runtime.state import Layer, ModelState, Readout, StoredTeacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +197,11 @@ def after_boundary(state: ModelState) -> ModelState:
     distill = state.learning.distill
     if distill is None:
         return state
-    selected = [select(layer, distill) for layer in state.layers]
+    selected = [most_frequent(layer, distill) for layer in state.layers]
     rows = [np.zeros(0, np.int32) for _ in state.layers]
     values = [np.zeros(0, np.float32) for _ in state.layers]
     columns = np.zeros(0, np.int32)
-    teacher = Teacher(
+    teacher = StoredTeacher(
         len(state.classes), selected, rows, values, columns, np.zeros((len(state.classes), 0), np.float32)
     )
     layers = [replace(layer, task_count=np.zeros_like(layer.task_count)) for layer in state.layers]

@@ -10,6 +10,7 @@ from ssd_edge_runtime.analytic.statistics import (
     means,
     select_classes,
     subtract,
+    with_classes,
     within_class_scatter,
     without,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "solve",
     "solve_rounded",
     "subtract",
+    "with_classes",
     "withheld",
     "within_class_scatter",
     "without",

@@ -32,7 +32,7 @@ def narrow(values: NDArray[Any], below: int) -> NDArray[Any]:
 
 
 def encode(lessons: Sequence[Lesson]) -> tuple[dict[str, Any], Arrays]:
-    """Fields and arrays for :func:`ssd_edge_runtime.storage.records.pack`; of hidden layers only the places."""
+    """Fields and arrays for :func:`ssd_edge_runtime.storage.records.encode`; of hidden layers only the places."""
     names = [name for lesson in lessons for name in lesson.names]
     classes = list(dict.fromkeys(names))
     number = {name: place for place, name in enumerate(classes)}

@@ -108,6 +108,15 @@ def within_class_scatter(statistics: Statistics) -> Float64:
     return square
 
 
+def with_classes(statistics: Statistics, classes: int) -> Statistics:
+    """The same statistics over ``classes`` classes, the new ones last and without samples."""
+    new = classes - len(statistics.class_counts)
+    if not new:
+        return statistics
+    sums = np.pad(statistics.class_sums, ((0, new), (0, 0)))
+    return Statistics(statistics.gram, sums, np.pad(statistics.class_counts, (0, new)))
+
+
 def select_classes(statistics: Statistics, keep: Int64) -> Statistics:
     """The same Gram matrix over the classes ``keep`` (indices)."""
     return Statistics(statistics.gram, statistics.class_sums[keep], statistics.class_counts[keep])

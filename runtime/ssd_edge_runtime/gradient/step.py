@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.gradient.backward import backpropagate, code_gradient, readout_gradient, weight_gradient
-from ssd_edge_runtime.gradient.teacher import LiveTeacher
+from ssd_edge_runtime.gradient.teacher import Teacher
 from ssd_edge_runtime.gradient.teacher_pass import logit_gradient, teacher_forward
 from ssd_edge_runtime.network.counting import Rows, Touched, count, count_inhibition
 from ssd_edge_runtime.network.forward import forward
@@ -21,7 +21,7 @@ from ssd_edge_runtime.state import ModelState
 def step(
     state: ModelState,
     indexes: list[RowIndex],
-    teacher: LiveTeacher | None,
+    teacher: Teacher | None,
     u: Float32,
     labels: NDArray[np.intp],
     options: LearningOptions,

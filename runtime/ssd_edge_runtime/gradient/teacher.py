@@ -14,10 +14,10 @@ from ssd_edge_runtime.options import DistillOptions
 from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.sparse.row_index import RowIndex
-from ssd_edge_runtime.state import Layer, ModelState, Teacher
+from ssd_edge_runtime.state import Layer, ModelState, StoredTeacher
 
 
-def select(layer: Layer, options: DistillOptions) -> Int32:
+def most_frequent(layer: Layer, options: DistillOptions) -> Int32:
     """The ``n_distill`` (default k) most frequent neurons, ties to the lower index, ascending int32."""
     count = layer.task_count if options.frequency == "task" else layer.activation_count
     size = min(options.n_distill or layer.k, len(count))
@@ -98,8 +98,8 @@ class OldRows:
         self._columns.size = self._values.size = entries
 
 
-class LiveTeacher:
-    """A teacher in use: appended to as the student changes, frozen into :class:`Teacher` for the file."""
+class Teacher:
+    """A teacher in use: appended to as the student changes, stored as :class:`StoredTeacher` for the file."""
 
     def __init__(self, state: ModelState, classes: int, selected: list[Int32]) -> None:
         self.classes = classes
@@ -111,24 +111,24 @@ class LiveTeacher:
         self._readout = Growing((classes,), np.float32)
 
     @classmethod
-    def at_boundary(cls, state: ModelState, options: DistillOptions) -> LiveTeacher:
+    def at_boundary(cls, state: ModelState, options: DistillOptions) -> Teacher:
         """The teacher equal to ``state`` as it is now."""
-        return cls(state, len(state.classes), [select(layer, options) for layer in state.layers])
+        return cls(state, len(state.classes), [most_frequent(layer, options) for layer in state.layers])
 
     @classmethod
-    def thaw(cls, state: ModelState, frozen: Teacher, indexes: list[RowIndex]) -> LiveTeacher:
+    def restore(cls, state: ModelState, stored: StoredTeacher, indexes: list[RowIndex]) -> Teacher:
         """The teacher that a file holds, for the ``state`` of the same file."""
-        live = cls(state, frozen.classes, frozen.selected)
+        teacher = cls(state, stored.classes, stored.selected)
         for old, rows, values, layer, index in zip(
-            live._old, frozen.rows, frozen.values, state.layers, indexes, strict=True
+            teacher._old, stored.rows, stored.values, state.layers, indexes, strict=True
         ):
             columns = index.take(layer.weights.columns, rows)
             shape = (len(rows), layer.weights.shape[1])
             old.append(rows, CSRMatrix(index.pointers(rows), columns, values, shape))
-        live._keep_columns(frozen.readout_columns, np.ascontiguousarray(frozen.readout_values.T))
-        return live
+        teacher._keep_columns(stored.readout_columns, np.ascontiguousarray(stored.readout_values.T))
+        return teacher
 
-    def freeze(self, indexes: list[RowIndex]) -> Teacher:
+    def store(self, indexes: list[RowIndex]) -> StoredTeacher:
         """The same teacher as plain arrays, rows and columns ascending."""
         rows, values = [], []
         for old in self._old:
@@ -138,7 +138,7 @@ class LiveTeacher:
             values.append(RowIndex(matrix).take(matrix.values, order))
         order = np.argsort(self._columns.view)
         readout = np.ascontiguousarray(self._readout.view[order].T)
-        return Teacher(self.classes, self.selected, rows, values, self._columns.view[order], readout)
+        return StoredTeacher(self.classes, self.selected, rows, values, self._columns.view[order], readout)
 
     def keep(self, state: ModelState, indexes: list[RowIndex], rows: list[Rows]) -> None:
         """Copy what is about to change: ``rows`` of each W, and the columns of V of the last layer's ``rows``."""
@@ -182,10 +182,10 @@ class LiveTeacher:
         weights[kept] = self._readout.view.take(slots.take(kept), axis=0)
         return codes.among(np.arange(pairs, dtype=np.int32), pairs).read_out(np.ascontiguousarray(weights))
 
-    def without_class(self, state: ModelState, index: int, indexes: list[RowIndex]) -> LiveTeacher:
+    def without_class(self, state: ModelState, index: int, indexes: list[RowIndex]) -> Teacher:
         """The same teacher after the student's class ``index`` is gone; ``state`` no longer has it."""
-        frozen = self.freeze(indexes)
-        if index < frozen.classes:
-            frozen.classes -= 1
-            frozen.readout_values = np.delete(frozen.readout_values, index, axis=0)
-        return LiveTeacher.thaw(state, frozen, indexes)
+        stored = self.store(indexes)
+        if index < stored.classes:
+            stored.classes -= 1
+            stored.readout_values = np.delete(stored.readout_values, index, axis=0)
+        return Teacher.restore(state, stored, indexes)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.gradient.distill import kl_gradient
-from ssd_edge_runtime.gradient.teacher import LiveTeacher
+from ssd_edge_runtime.gradient.teacher import Teacher
 from ssd_edge_runtime.network.forward import LayerPass, hidden, softmax
 from ssd_edge_runtime.options import DistillOptions
 from ssd_edge_runtime.sparse.codes import Codes
@@ -32,7 +32,7 @@ class Taught:
 
 
 def teacher_forward(
-    teacher: LiveTeacher, state: ModelState, passes: list[LayerPass], options: DistillOptions
+    teacher: Teacher, state: ModelState, passes: list[LayerPass], options: DistillOptions
 ) -> Taught:
     """Run the teacher on the student's batch; of its first layer only the changed rows are computed."""
     outputs, codes, same = [], passes[0].codes, True

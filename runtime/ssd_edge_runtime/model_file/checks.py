@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS
 from ssd_edge_runtime.sparse.csr import CSRMatrix
-from ssd_edge_runtime.state import Layer, ModelState, Statistics, Teacher
+from ssd_edge_runtime.state import Layer, ModelState, Statistics, StoredTeacher
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.encoder import Encoder
@@ -144,7 +144,7 @@ def check_statistics(statistics: Statistics, classes: int, n: int) -> None:
     check_array("statistics.class_counts", statistics.class_counts, "int64", classes)
 
 
-def check_teacher(teacher: Teacher, state: ModelState) -> None:
+def check_teacher(teacher: StoredTeacher, state: ModelState) -> None:
     """The teacher's rows are rows of the model, with as many old values as those rows have entries."""
     EdgeModelError.unless(
         1 <= teacher.classes <= len(state.classes),

@@ -12,7 +12,7 @@ from ssd_edge_runtime.arrays import Int64
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
 from ssd_edge_runtime.onnx.tensors import TensorSpec
-from ssd_edge_runtime.state import Layer, ModelState, Statistics, Teacher
+from ssd_edge_runtime.state import Layer, ModelState, Statistics, StoredTeacher
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -179,9 +179,9 @@ def decode_statistics(arrays: Arrays) -> Statistics:
     )
 
 
-def decode_teacher(arrays: Arrays, layers: tuple[LayerShape, ...], shape: TeacherShape) -> Teacher:
+def decode_teacher(arrays: Arrays, layers: tuple[LayerShape, ...], shape: TeacherShape) -> StoredTeacher:
     """The teacher, copied out of the file."""
-    return Teacher(
+    return StoredTeacher(
         shape.classes,
         [arrays[f"{layer.name}.teacher.selected"].astype(np.int32) for layer in layers],
         [arrays[f"{layer.name}.teacher.rows"].astype(np.int32) for layer in layers],

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime import analytic
-from ssd_edge_runtime.analytic.lessons import Arrays, Lesson, decode, encode
+from ssd_edge_runtime.analytic.lessons import Lesson, decode, encode
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
 from ssd_edge_runtime.network.counting import Touched, count
 from ssd_edge_runtime.network.forward import block_size, forward, preprocess
 from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
 from ssd_edge_runtime.options import AnalyticOptions
-from ssd_edge_runtime.serving.snapshot import Snapshot
+from ssd_edge_runtime.serving.learner import Record
+from ssd_edge_runtime.serving.snapshot import Published, Snapshot
 from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.state import ModelState, Statistics
 
 
 @dataclasses.dataclass(eq=False)
-class SolveJob:
+class Unsolved:
     """What a solution is made from, as of one moment."""
 
     version: int
@@ -32,34 +35,36 @@ class SolveJob:
 
 
 class AnalyticLearner:
-    """Live statistics and counts; ``version`` counts their changes, ``solved`` is the last one solved."""
+    """A :class:`~ssd_edge_runtime.serving.learner.Learner` that adds to statistics in place; reading solves them.
 
-    def __init__(self, published: Snapshot) -> None:
-        self._live = published.state
+    ``_version`` counts the changes of what is live, ``_solved`` is the version that the published readout is of.
+    """
+
+    def __init__(self, published: Published) -> None:
+        self._published = published
+        self._live = published.snapshot.state
         self._own = False
-        self._block = block_size(published.state.input_width)
-        self.version = 0
-        self.solved = 0
+        """Whether the live arrays may be written into: nobody else was handed them."""
+        self._block = block_size(self._live.input_width)
+        self._version = self._solved = 0
         self.pending = 0.0
-        """Samples learned or unlearned since the readout was solved; infinity after a class was removed."""
-        self.lessons: list[Lesson] | None = None
+        """Infinity after a class was removed."""
+        self._solving = threading.Lock()
+        self._mine = threading.local()
+        """``version``: the last one that this thread made."""
+        self._lessons: list[Lesson] | None = None
         """What was learned since a checkpoint; None where nobody makes any."""
 
     @property
-    def live(self) -> ModelState:
+    def state(self) -> ModelState:
         """All that was learned; its readout may be older than its statistics."""
         return self._live
 
-    @property
-    def stale(self) -> bool:
-        """Whether something was learned since the readout was solved."""
-        return self.version != self.solved
-
     def learn(self, x: Float32, names: list[str]) -> None:
         """Add checked samples to the statistics."""
-        self.add(Lesson(names, self._codes(x)))
+        self._add(Lesson(names, self._codes(x)))
 
-    def add(self, lesson: Lesson) -> None:
+    def _add(self, lesson: Lesson) -> None:
         """Add samples of which the codes are known; the same lessons in the same order give the same bits."""
         names, blocks = lesson.names, lesson.blocks
         new = [name for name in dict.fromkeys(names) if name not in self._live.classes]
@@ -73,7 +78,7 @@ class AnalyticLearner:
         statistics = live.statistics
         assert statistics is not None
         add_classes(live, new)
-        live.statistics = statistics = _with_classes(statistics, len(live.classes))
+        live.statistics = statistics = analytic.with_classes(statistics, len(live.classes))
         if gathered is None:
             self._gather(statistics, blocks, labels)
         else:
@@ -82,18 +87,8 @@ class AnalyticLearner:
             statistics.class_counts += gathered.class_counts
         self._count(blocks, labels, 1)
         self.pending += len(names)
-        if self.lessons is not None:
-            self.lessons.append(lesson)
-
-    def encode_lessons(self) -> tuple[dict[str, Any], Arrays]:
-        """What was learned since the last call; the first call begins to remember it."""
-        lessons, self.lessons = self.lessons or [], []
-        return encode(lessons)
-
-    def replay(self, fields: dict[str, Any], arrays: Arrays) -> None:
-        """Learn what :meth:`encode_lessons` gave, without its samples. Raises EdgeModelError."""
-        for lesson in list(decode(fields, arrays, self._live.layers, self._block)):
-            self.add(lesson)
+        if self._lessons is not None:
+            self._lessons.append(lesson)
 
     def unlearn(self, x: Float32, names: list[str]) -> None:
         """Take checked samples out again; a class that loses its last sample leaves the classes."""
@@ -127,32 +122,21 @@ class AnalyticLearner:
         analytic.forget_mean(live.statistics.gram, statistics.class_sums[index].copy(), samples)
         self._drop(index)
 
-    def prepare(self) -> SolveJob:
-        """The equations of the readout as of now; the caller holds the learning lock."""
-        assert self._live.analytic is not None
-        system = analytic.prepare(self._statistics(), self._live.analytic)
-        return SolveJob(self.version, self._live.classes, system)
+    def dampen(
+        self, name: str, samples: Float32, retained: Float32, names: list[str], options: DampeningOptions
+    ) -> DampeningReport:
+        """Raises EdgeModelError: there is something better."""
+        raise EdgeModelError("dampen needs the gradient readout; the analytic one can unlearn exactly")
 
-    def solution(self, job: SolveJob) -> Snapshot:
-        """Solve (the slow part, under no lock) and make a snapshot that answers with the result."""
-        readout, kind = analytic.rounded(*job.system.solve(), self._live.values_type)
-        changes = {"classes": job.classes, "readout": readout, "values_type": kind}
-        return Snapshot(dataclasses.replace(self._live, statistics=None, **changes))  # type: ignore[arg-type]
-
-    def frozen(self, published: Snapshot) -> ModelState:
-        """The whole state with the published readout, which must be up to date."""
-        solved = published.state
-        return dataclasses.replace(self._live, readout=solved.readout, values_type=solved.values_type)
-
-    def lend(self) -> None:
-        """The live arrays have been handed to the caller: copy them before the next change."""
-        self._own = False
+    def boundary(self) -> bool:
+        """Tasks are nothing to statistics."""
+        return False
 
     def solve_with(self, options: AnalyticOptions) -> None:
         """Solve the readout by other options from now on."""
         self._statistics()
-        self.replace(analytic=options)
-        self.version += 1
+        self._live = dataclasses.replace(self._live, analytic=options)
+        self._next_version()
         self.pending = math.inf
 
     def withheld(self) -> dict[str, int]:
@@ -163,9 +147,72 @@ class AnalyticLearner:
         few = np.flatnonzero(analytic.withheld(statistics.class_counts, options))
         return {self._live.classes[index]: int(statistics.class_counts[index]) for index in few}
 
-    def replace(self, **changes: object) -> None:
-        """Change plain fields of the live state."""
-        self._live = dataclasses.replace(self._live, **changes)  # type: ignore[arg-type]
+    def refresh(self, learning: threading.RLock) -> None:
+        """Solve a readout that is older than its statistics.
+
+        A thread that learned gets an answer that knows it. Any other takes the readout as it is if it would have
+        to wait for someone else's learning or solving.
+        """
+        mine = getattr(self._mine, "version", 0) > self._solved
+        if not self._solving.acquire(blocking=mine):
+            return
+        try:
+            if self._version == self._solved or not learning.acquire(blocking=mine):
+                return
+            try:
+                unsolved = self._unsolved()
+            finally:
+                learning.release()
+            self._solve(unsolved)
+        finally:
+            self._solving.release()
+
+    def _unsolved(self) -> Unsolved:
+        """The equations of the readout as of now."""
+        assert self._live.analytic is not None
+        system = analytic.prepare(self._statistics(), self._live.analytic)
+        return Unsolved(self._version, self._live.classes, system)
+
+    def _solve(self, unsolved: Unsolved) -> None:
+        """Solve, the slow part, under no lock that learning waits for, and publish unless a newer one is."""
+        readout, kind = analytic.rounded(*unsolved.system.solve(), self._live.values_type)
+        changes = {"classes": unsolved.classes, "readout": readout, "values_type": kind}
+        fresh = Snapshot(dataclasses.replace(self._live, statistics=None, **changes))  # type: ignore[arg-type]
+        with self._published.gate:
+            if unsolved.version > self._solved:
+                self._published.snapshot, self._solved = fresh, unsolved.version
+                if self._solved == self._version:
+                    self.pending = 0.0
+
+    def whole(self) -> ModelState:
+        """The live state, with the readout solved if it is not."""
+        if self._version != self._solved:
+            self._solve(self._unsolved())
+        solved = self._published.snapshot.state
+        return dataclasses.replace(self._live, readout=solved.readout, values_type=solved.values_type)
+
+    def lend(self) -> ModelState:
+        """The same, for the caller to keep: the live arrays are copied before the next change."""
+        state = self.whole()
+        self._published.snapshot.lent = True
+        self._own = False
+        return state
+
+    def replace(self, **changes: Any) -> None:
+        """Change plain fields of the live state and, solved before, of the published one."""
+        self.whole()
+        self._live = dataclasses.replace(self._live, **changes)
+        self._published.put_changed(**changes)
+
+    def record(self) -> Record:
+        """The codes of the samples learned since the last call; the first call begins to remember them."""
+        lessons, self._lessons = self._lessons or [], []
+        return encode(lessons)
+
+    def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Learn what :meth:`record` gave, without its samples. Raises EdgeModelError."""
+        for lesson in list(decode(fields, arrays, self._live.layers, self._block)):
+            self._add(lesson)
 
     def _statistics(self) -> Statistics:
         if self._live.statistics is None:
@@ -181,8 +228,13 @@ class AnalyticLearner:
                     statistics.gram.copy(), statistics.class_sums.copy(), statistics.class_counts.copy()
                 )
             self._own = True
-        self.version += 1
+        self._next_version()
         return self._live
+
+    def _next_version(self) -> None:
+        with self._published.gate:
+            self._version += 1
+        self._mine.version = self._version
 
     def _codes(self, x: Float32) -> list[list[Codes]]:
         state = self._live
@@ -218,11 +270,3 @@ class AnalyticLearner:
 def _places(names: list[str], classes: list[str]) -> NDArray[np.intp]:
     places = {name: number for number, name in enumerate(classes)}
     return np.fromiter((places[name] for name in names), np.intp, len(names))
-
-
-def _with_classes(statistics: Statistics, classes: int) -> Statistics:
-    new = classes - len(statistics.class_counts)
-    if not new:
-        return statistics
-    sums = np.pad(statistics.class_sums, ((0, new), (0, 0)))
-    return Statistics(statistics.gram, sums, np.pad(statistics.class_counts, (0, new)))

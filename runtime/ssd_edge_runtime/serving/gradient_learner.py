@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,68 +19,76 @@ from ssd_edge_runtime.gradient.dampening import (
     importance,
 )
 from ssd_edge_runtime.gradient.step import step
-from ssd_edge_runtime.gradient.teacher import LiveTeacher
+from ssd_edge_runtime.gradient.teacher import Teacher
 from ssd_edge_runtime.network.counting import Rows, union
 from ssd_edge_runtime.network.engines import CSREngine
 from ssd_edge_runtime.network.forward import preprocess
 from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
-from ssd_edge_runtime.serving.snapshot import Snapshot
+from ssd_edge_runtime.options import AnalyticOptions
+from ssd_edge_runtime.serving.learner import Record
+from ssd_edge_runtime.serving.snapshot import Published, Snapshot
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.state import ModelState
 
 
 class GradientLearner:
-    """Learns into a second copy of the published model and hands it over to be published.
+    """A :class:`~ssd_edge_runtime.serving.learner.Learner` that changes a second copy and publishes that.
 
     The copy that predictions have left is brought up to date by the rows that the last call changed, and serves
     the next call. A copy still being read, or lent to the caller, is left alone and a fresh one made.
     """
 
-    def __init__(self, published: Snapshot) -> None:
-        state = published.state
-        # Its arrays may be the caller's, or read-only, or laid out by class: never write into them.
-        published.lent = True
+    pending = 0.0
+
+    def __init__(self, published: Published) -> None:
+        self._published = published
+        self._begin(published.snapshot.state)
+
+    def _begin(self, state: ModelState) -> None:
         self._indexes = [RowIndex(layer.weights) for layer in state.layers]
-        self._teacher: LiveTeacher | None = None
+        self._teacher: Teacher | None = None
         if state.teacher is not None:
-            self._teacher = LiveTeacher.thaw(state, state.teacher, self._indexes)
-        self.spare: Snapshot | None = None
+            self._teacher = Teacher.restore(state, state.teacher, self._indexes)
+        self._spare: Snapshot | None = None
         self._behind: list[list[Rows]] = []
         self._places: dict[str, int] = {}
 
-    def learn(self, published: Snapshot, x: Float32, names: list[str], idle: bool) -> Snapshot:
-        """Learn checked samples in mini-batches; the new snapshot. ``idle``: nobody reads the spare copy."""
-        options = published.state.learning
-        if options is None:
+    @property
+    def state(self) -> ModelState:
+        """What is published, which is all but the teacher."""
+        return self._published.snapshot.state
+
+    def learn(self, x: Float32, names: list[str]) -> None:
+        """Learn checked samples in mini-batches; a class never seen opens a task boundary first."""
+        published = self._published.snapshot
+        if published.state.learning is None:
             raise EdgeModelError("the model carries no learning state: export it without --no-learning-state")
         places = self._places_of(published.state.classes)
         new = [name for name in dict.fromkeys(names) if name not in places]
         teacher = self._teacher
         size = teacher.size() if teacher else ()
-        fresh = self._take_spare(published, idle)
+        fresh = self._take_spare(published)
         try:
             if new:
-                self._boundary(fresh.state)
+                self._open_boundary(fresh.state)
                 add_classes(fresh.state, new)
                 fresh = Snapshot(fresh.state)
                 places = self._places_of(fresh.state.classes)
             self._learn_batches(fresh.state, x, np.array([places[name] for name in names], np.intp))
         except BaseException:
-            self.spare = None
+            self._spare = None
             self._teacher = teacher
             if teacher is not None:
                 teacher.cut(size)
             raise
         fresh.rewritten()
-        self.spare = None if new else published
-        return fresh
+        self._spare = None if new else published
+        self._published.put(fresh)
 
-    def _take_spare(self, published: Snapshot, idle: bool) -> Snapshot:
-        spare = self.spare
-        if spare is None or spare.lent or not idle:
-            spare = Snapshot(writable_copy(published.state))
-            spare.state.values_type = "float32"
-            spare.state.teacher = None
+    def _take_spare(self, published: Snapshot) -> Snapshot:
+        spare = self._spare
+        if spare is None or spare.lent or not self._published.idle(spare):
+            spare = Snapshot(_own_copy(published.state))
         else:
             self._catch_up(spare.state, published.state)
         self._behind = [[] for _ in published.state.layers]
@@ -120,73 +130,122 @@ class GradientLearner:
         state.samples_seen += len(x)
         state.task_samples += len(x)
 
-    def boundary(self, published: Snapshot) -> Snapshot:
+    def boundary(self) -> bool:
         """Make the model as it is now the teacher, unless nothing was counted since the last boundary."""
-        if published.state.task_samples == 0:
-            return published
-        state = writable_copy(published.state)
-        state.values_type = "float32"
-        state.teacher = None
-        self._boundary(state)
-        self.spare = None
-        return Snapshot(state)
+        if self.state.task_samples:
+            state = _own_copy(self.state)
+            self._open_boundary(state)
+            self._publish_fresh(state)
+        return True
 
-    def _boundary(self, state: ModelState) -> None:
+    def _open_boundary(self, state: ModelState) -> None:
         if state.task_samples == 0:
             return
         options = state.learning.distill if state.learning else None
-        self._teacher = LiveTeacher.at_boundary(state, options) if options else None
+        self._teacher = Teacher.at_boundary(state, options) if options else None
         for layer, behind in zip(state.layers, self._behind, strict=False):
             layer.task_count[:] = 0
             behind.append(np.arange(len(layer.task_count)))
         state.task_samples = 0
 
-    def forget_state(self, published: Snapshot, index: int) -> ModelState:
-        """A writable copy without class ``index``."""
-        state = writable_copy(published.state)
-        state.values_type, state.teacher = "float32", None
-        drop_class(state, index)
-        return state
+    def _publish_fresh(self, state: ModelState) -> None:
+        """Publish a copy that owes nothing to the one published until now, nor to the spare one."""
+        self._spare = None
+        self._published.put(Snapshot(state))
 
-    def forget(self, published: Snapshot, index: int) -> Snapshot:
-        """Remove class ``index`` from the readout, the counts and the teacher."""
-        state = self.forget_state(published, index)
+    def unlearn(self, x: Float32, names: list[str]) -> None:
+        """Raises EdgeModelError: what a sample did to the weights is not known."""
+        raise EdgeModelError("unlearn needs the analytic readout; a gradient readout can forget a class")
+
+    def forget(self, name: str) -> None:
+        """Remove a class from the readout, the counts and the teacher."""
+        index = self.state.classes.index(name)
+        state = _without_class(self.state, index)
         if self._teacher is not None:
             self._teacher = self._teacher.without_class(state, index, self._indexes)
-        self.spare = None
-        return Snapshot(state)
+        self._publish_fresh(state)
 
     def dampen(
-        self,
-        published: Snapshot,
-        index: int,
-        forgotten: Float32,
-        retained: tuple[Float32, NDArray[np.intp]],
-        options: DampeningOptions,
-    ) -> tuple[Snapshot, DampeningReport]:
-        """Dampen the weights that served class ``index`` and remove it; a teacher becomes the result.
-
-        ``forgotten`` samples of the class, ``retained`` samples of others and their class indices.
-        """
-        labels = np.full(len(forgotten), index)
-        own = importance(published.state, self._indexes, forgotten, labels)
-        rest = importance(published.state, self._indexes, *retained)
-        plain, state = self.forget_state(published, index), self.forget_state(published, index)
+        self, name: str, samples: Float32, retained: Float32, names: list[str], options: DampeningOptions
+    ) -> DampeningReport:
+        """Dampen the weights that served a class and remove it; a teacher becomes the result."""
+        EdgeModelError.unless(name not in names, f"retained samples must not be of the class to forget, {name!r}")
+        published = self.state
+        index = published.classes.index(name)
+        labels = np.array([published.classes.index(each) for each in names])
+        own = importance(published, self._indexes, samples, np.full(len(samples), index))
+        rest = importance(published, self._indexes, retained, labels)
+        plain, state = _without_class(published, index), _without_class(published, index)
         dampened = dampen(state, own.without_class(index), rest.without_class(index), options)
-        kept = retained[1] - (retained[1] > index)
+        kept = labels - (labels > index)
         weights = sum(layer.weights.nonzeros for layer in state.layers) + state.readout.weights.size
-        before, after = (accuracy(each, retained[0], kept) for each in (CSREngine(plain), CSREngine(state)))
+        before, after = (accuracy(CSREngine(each), retained, kept) for each in (plain, state))
         if self._teacher is not None:
             # The old teacher still knows the class.
-            self._teacher = LiveTeacher(state, len(state.classes), self._teacher.selected)
-        self.spare = None
-        return Snapshot(state), DampeningReport(dampened, weights, before, after)
+            self._teacher = Teacher(state, len(state.classes), self._teacher.selected)
+        self._publish_fresh(state)
+        return DampeningReport(dampened, weights, before, after)
 
-    def drop_spare(self) -> None:
-        """The published state was replaced: the spare copy no longer belongs to it."""
-        self.spare = None
+    def solve_with(self, options: AnalyticOptions) -> None:
+        """Raises EdgeModelError."""
+        raise EdgeModelError("the model has a gradient readout: it is not solved")
 
-    def frozen(self, published: Snapshot) -> ModelState:
-        """The whole published state, teacher included."""
-        teacher = self._teacher.freeze(self._indexes) if self._teacher else None
-        return dataclasses.replace(published.state, teacher=teacher)
+    def withheld(self) -> dict[str, int]:
+        """None: a class is answered from its first sample on."""
+        return {}
+
+    def refresh(self, learning: threading.RLock) -> None:
+        """Nothing to do: what was learned is published at once."""
+
+    def whole(self) -> ModelState:
+        """The published state with the teacher."""
+        teacher = self._teacher.store(self._indexes) if self._teacher else None
+        return dataclasses.replace(self.state, teacher=teacher)
+
+    def lend(self) -> ModelState:
+        """The same, for the caller to keep."""
+        self._published.snapshot.lent = True
+        return self.whole()
+
+    def replace(self, **changes: Any) -> None:
+        """Change plain fields of the state."""
+        self._spare = None
+        self._published.put_changed(**changes)
+
+    def record(self) -> Record:
+        """The whole state, but for the encoder, which never changes."""
+        from ssd_edge_runtime.model_file import to_bytes
+
+        return {}, {"model": np.frombuffer(to_bytes(self.whole().head), np.uint8)}
+
+    def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Become what :meth:`record` gave. Raises EdgeModelError for a record of another model."""
+        from ssd_edge_runtime.model_file import from_bytes
+
+        EdgeModelError.unless(set(arrays) == {"model"}, "a journal's record is not of this model")
+        own, head = self.state, from_bytes(arrays["model"].tobytes())
+        EdgeModelError.unless(_build(head) == _build(own.head), "a journal's record is not of this model")
+        state = dataclasses.replace(head, encoder=own.encoder, input_shape=own.input_shape)
+        self._begin(state)
+        self._publish_fresh(state)
+        # Its arrays are read-only.
+        self._published.snapshot.lent = True
+
+
+def _own_copy(state: ModelState) -> ModelState:
+    """A copy to learn into, from which the teacher is kept apart."""
+    own = writable_copy(state)
+    own.values_type, own.teacher = "float32", None
+    return own
+
+
+def _without_class(state: ModelState, index: int) -> ModelState:
+    own = _own_copy(state)
+    drop_class(own, index)
+    return own
+
+
+def _build(state: ModelState) -> tuple[Any, ...]:
+    """What learning never changes."""
+    layers = [(layer.weights.shape, layer.weights.nonzeros, layer.k) for layer in state.layers]
+    return state.input_shape, layers, state.readout.kind

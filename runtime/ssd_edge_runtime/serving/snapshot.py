@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+from typing import Any
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.network.engines import CSREngine, Engine, OnnxEngine, choose
@@ -41,3 +43,42 @@ class Snapshot:
         """Its arrays have changed in place: sessions made from them are void."""
         self._onnx = None
         self._served = 0
+
+
+class Published:
+    """The snapshot that predictions read, and who is still reading which."""
+
+    def __init__(self, state: ModelState) -> None:
+        self.gate = threading.Lock()
+        """Guards :attr:`snapshot` and every :attr:`Snapshot.readers`."""
+        self.snapshot = Snapshot(state)
+        # The arrays may be the caller's, or read-only.
+        self.snapshot.lent = True
+
+    def answer(self, x: Float32, engine: str, threads: int) -> tuple[ModelState, Float32]:
+        """Logits of checked samples, and the state that gave them."""
+        with self.gate:
+            snapshot = self.snapshot
+            snapshot.readers += 1
+        try:
+            return snapshot.state, snapshot.logits(x, engine, threads)
+        finally:
+            with self.gate:
+                snapshot.readers -= 1
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Let predictions that begin from now on read ``snapshot``."""
+        with self.gate:
+            self.snapshot = snapshot
+
+    def put_changed(self, **changes: Any) -> None:
+        """Let them read the same arrays with other plain fields."""
+        old = self.snapshot
+        fresh = Snapshot(dataclasses.replace(old.state, **changes))
+        fresh.lent = old.lent
+        self.put(fresh)
+
+    def idle(self, snapshot: Snapshot) -> bool:
+        """Whether nobody reads a snapshot that is published no more."""
+        with self.gate:
+            return snapshot.readers == 0

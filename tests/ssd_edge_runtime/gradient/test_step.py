@@ -153,7 +153,7 @@ def test_learning_goes_on_the_same_after_a_save_in_the_middle(tmp_path) -> None:
 
 
 def test_an_error_in_a_later_batch_leaves_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ssd_edge_runtime.serving import gradient_learner as double_buffer
+    from ssd_edge_runtime.serving import gradient_learner
 
     model = EdgeModel(gradient_state(density=0.5))
     for seed in range(3):
@@ -171,7 +171,7 @@ def test_an_error_in_a_later_batch_leaves_the_model_as_it_was(monkeypatch: pytes
     model.partial_fit(*samples(8, 8))
     twin.partial_fit(*samples(8, 8))
     calls = []
-    real = double_buffer.step
+    real = gradient_learner.step
 
     def failing(*args):
         calls.append(1)
@@ -179,10 +179,10 @@ def test_an_error_in_a_later_batch_leaves_the_model_as_it_was(monkeypatch: pytes
             raise MemoryError
         return real(*args)
 
-    monkeypatch.setattr(double_buffer, "step", failing)
+    monkeypatch.setattr(gradient_learner, "step", failing)
     with pytest.raises(MemoryError):
         model.partial_fit(x, y)
-    monkeypatch.setattr(double_buffer, "step", real)
+    monkeypatch.setattr(gradient_learner, "step", real)
     assert model.classes_ == ["0", "1", "2"]
     assert len(calls) == 3
     np.testing.assert_array_equal(model.logits(x), twin.logits(x))

@@ -15,7 +15,7 @@ from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import TensorSpec, tensor_message
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
-from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Teacher
+from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, StoredTeacher
 
 GOLDEN = Path(__file__).parent / "golden"
 DIGESTS = {
@@ -46,7 +46,7 @@ def layer(width: int, columns: np.ndarray) -> Layer:
 
 
 def gradient() -> ModelState:
-    teacher = Teacher(1, [int32(0, 2)], [int32(2)], [float32(0.75)], int32(1), float32(0.125).reshape(1, 1))
+    teacher = StoredTeacher(1, [int32(0, 2)], [int32(2)], [float32(0.75)], int32(1), float32(0.125).reshape(1, 1))
     return ModelState(
         input_shape=(2, 3),
         classes=["Stiefel", "café"],
