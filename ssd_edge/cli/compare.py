@@ -56,8 +56,8 @@ def command(
     folder = output or Path("runs") / f"compare-{Path(str(values['data'])).stem}"
     place: dict[str, Any] = {"output": folder, "resume": resume, "force": force}
     try:
-        with training_bar("comparing, runs") as report, training_bar("encoding, samples") as encoding:
-            values |= {"report": report, "encoding": encoding}
+        with training_bar("comparing, runs") as progress, training_bar("encoding, samples") as encoding:
+            values |= {"progress": progress, "encoding": encoding}
             result = compare(values.pop("data"), names, rows=rows, **place, **values)
     except KeyboardInterrupt:
         say(f"stopped; finished runs are kept: go on with the same command, --resume and -o {folder}")

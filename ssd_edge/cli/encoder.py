@@ -49,8 +49,8 @@ def command(data: str, output: Path, force: bool, as_json: bool, **options: Any)
     from ssd_edge.training import train_encoder
 
     given = {name: value for name, value in options.items() if value is not None}
-    with training_bar() as report:
-        found = train_encoder(data, output, force=force, report=report, **given).report
+    with training_bar() as progress:
+        found = train_encoder(data, output=output, force=force, progress=progress, **given).report
     if as_json:
         emit_json(found)
     else:

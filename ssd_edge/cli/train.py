@@ -146,8 +146,8 @@ def command(
         folder = output or default_folder(values)
         start = partial(train, **values, output=folder, force=force)
     try:
-        with training_bar() as report, training_bar("encoding, samples") as encoding:
-            run = start(report=report, encoding=encoding) if launched_rank() == 0 else start()
+        with training_bar() as steps, training_bar("encoding, samples") as samples:
+            run = start(progress=steps, encoding=samples) if launched_rank() == 0 else start()
     except Interrupted:
         say(f"stopped; the run is kept: go on with ssd-edge train --resume -o {folder}")
         sys.exit(INTERRUPTED)

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +21,11 @@ from ssd_edge.comparison.encoders import Front, Fronts
 from ssd_edge.comparison.plots import plot_comparison
 from ssd_edge.comparison.rows import Row, make_rows
 from ssd_edge.comparison.table import Comparison, summarize_rows
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.training.api import train
 from ssd_edge.training.config import TrainConfig
 from ssd_edge_runtime.errors import DataError, OptionError
 
-Report = Callable[[int, int], None]
 RAW, DOCUMENT, TABLE = "raw", "comparison.json", "table.txt"
 
 
@@ -40,8 +40,8 @@ def compare(
     output: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
-    report: Report | None = None,
-    encoding: Report | None = None,
+    progress: Progress = unwatched,
+    encoding: Progress = unwatched,
     **options: Any,
 ) -> Comparison:
     """Train every method with every seed and put the figures into one table.
@@ -50,8 +50,8 @@ def compare(
     each a mapping with ``method``, ``name`` and options of its own. The rows ``random+analytic`` and ``joint`` are
     always there. ``seeds``: runs per row, seeded 0, 1, ... ``jobs``: processes side by side (default:
     one per core, one on a GPU). ``output``: folder for the table, JSON, plots and each run's figures; with
-    ``resume`` the runs that are in it are not repeated. ``report``: called as ``report(runs done, of how many)``;
-    ``encoding`` likewise, with samples, while an encoder makes the embeddings that all rows and seeds share.
+    ``resume`` the runs that are in it are not repeated. ``progress`` counts runs;
+    ``encoding`` counts samples, while an encoder makes the embeddings that all rows and seeds share.
     ``options``: fields of ``TrainConfig``, for all rows.
 
     Raises OptionError, DataError.
@@ -72,8 +72,7 @@ def compare(
             if folder is not None:
                 kept = {**told[key], "metrics": metrics}
                 (folder / RAW / f"{key}.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-            if report is not None:
-                report(len(found), len(configs))
+            progress(len(found), len(configs))
     results = [[found[_key(row, seed)] for seed in range(seeds)] for row in table]
     comparison = summarize_rows(str(data), table, results)
     if folder is not None:
@@ -147,6 +146,4 @@ def _worker(work: tuple[str, TrainConfig, Front | None, int]) -> tuple[str, Any]
 
 def _run_one(config: TrainConfig, front: Front | None) -> Any:
     embeddings = None if front is None else front.open()
-    options = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
-    settings = options.pop("settings")
-    return train(options.pop("data"), embeddings=embeddings, **options, **settings).metrics
+    return train(config.data, config, embeddings=embeddings).metrics

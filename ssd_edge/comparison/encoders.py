@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_edge.data import Dataset
+from ssd_edge.data.progress import Progress, in_parts, unwatched
 from ssd_edge.encoders import CACHE, Embeddings, make_encoder
-from ssd_edge.encoders.embeddings import Report, counting
 from ssd_edge.encoders.folder import write_encoder
 from ssd_edge.training.config import TrainConfig
-from ssd_edge.training.run import load_data, task_classes
+from ssd_edge.training.task_options import classes_until_last, load_data
 from ssd_edge_runtime.encoder import import_encoder
 
 ENCODERS = "encoders"
@@ -56,12 +56,12 @@ class Fronts:
         write_encoder(place, encoder)
         return Front(place, encoder.name, encoder.digest, self.folder / CACHE)
 
-    def encode(self, configs: Iterable[TrainConfig], report: Report | None = None) -> None:
-        """Compute ahead all embeddings that runs with ``configs`` will ask for, each once."""
+    def encode(self, configs: Iterable[TrainConfig], progress: Progress = unwatched) -> None:
+        """Compute ahead all embeddings that runs with ``configs`` will ask for, each once; progress in samples."""
         for front, parts in self._parts(configs).values():
-            embeddings, advance = front.open(), counting(report, sum(map(len, parts)))
+            embeddings, done = front.open(), in_parts(progress, sum(map(len, parts)))
             for part in parts:
-                embeddings.of(part, advance)
+                embeddings.of(part, done)
 
     def _parts(self, configs: Iterable[TrainConfig]) -> dict[object, tuple[Front, list[Dataset]]]:
         found: dict[object, tuple[Front, list[Dataset]]] = {}
@@ -76,5 +76,5 @@ class Fronts:
 
 def needed(config: TrainConfig, train: Dataset, test: Dataset) -> list[Dataset]:
     """The samples of the tasks to train, of both parts."""
-    names = [name for task in task_classes(config, train)[: config.last_task] for name in task]
+    names = classes_until_last(config, train)
     return [part.select(names) for part in (train, test)]

@@ -66,7 +66,7 @@ def make_rows(
 
 def _row(name: str, options: Mapping[str, Any], own: Mapping[str, Any], width: int | None = None) -> Row:
     method, readout = split_readout(str(own["method"]))
-    used = TrainConfig("", method=method).spec.names
+    used = TrainConfig(method=method).spec.names
     shared = {key: value for key, value in options.items() if not isinstance(value, Mapping)}
     tables = {key: dict(value) for key, value in options.items() if isinstance(value, Mapping) and key in used}
     for key, value in own.items():

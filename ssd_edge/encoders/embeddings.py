@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ssd_edge.data import Dataset
+from ssd_edge.data.progress import Progress, in_parts, unwatched
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import DataError
@@ -17,9 +17,7 @@ from ssd_edge_runtime.errors import DataError
 CACHE = "embeddings.cache"
 """The folder beside a run, shared by all runs there; it may be deleted at any time."""
 BLOCK = 1024
-"""Samples between two reports."""
-Advance = Callable[[int], None]
-Report = Callable[[int, int], None]
+"""Samples from one call of ``progress`` to the next."""
 
 
 class Embeddings:
@@ -35,36 +33,36 @@ class Embeddings:
         self._memory: dict[str, Float32] = {}
         self._session: EncoderSession | None = None
 
-    def of(self, data: Dataset, advance: Advance = lambda samples: None) -> Dataset:
+    def of(self, data: Dataset, progress: Progress = unwatched) -> Dataset:
         """``data`` with embeddings float32 (N, width) in place of its samples (N, *input_shape).
 
-        ``advance`` is called with the number of samples after every block. Raises DataError for samples of another
-        shape.
+        ``progress`` counts samples, after every block. Raises DataError for samples of another shape.
         """
         check_samples(self.encoder, data)
         x = np.empty((len(data), self.encoder.width), np.float32)
+        part = in_parts(progress, len(data))
         for label in np.unique(data.y):
             rows = np.flatnonzero(data.y == label)
-            x[rows] = self._of_class(data.x[rows], advance)
+            x[rows] = self._of_class(data.x[rows], part)
         return Dataset(x, data.y, data.classes)
 
-    def _of_class(self, x: Float32, advance: Advance) -> Float32:
+    def _of_class(self, x: Float32, progress: Progress) -> Float32:
         key = digest_of(x)
         found = self._kept(key, len(x))
         if found is not None:
-            advance(len(x))
+            progress(len(x), len(x))
             return found
-        found = self._compute(x, advance)
+        found = self._compute(x, progress)
         self._keep(key, found)
         return found
 
-    def _compute(self, x: Float32, advance: Advance) -> Float32:
+    def _compute(self, x: Float32, progress: Progress) -> Float32:
         if self._session is None:
             self._session = EncoderSession(self.encoder, threads=cores())
         result = np.empty((len(x), self.encoder.width), np.float32)
         for start in range(0, len(x), BLOCK):
             result[start : start + BLOCK] = self._session.embed(x[start : start + BLOCK])
-            advance(len(x[start : start + BLOCK]))
+            progress(min(start + BLOCK, len(x)), len(x))
         return result
 
     def _kept(self, key: str, samples: int) -> Float32 | None:
@@ -91,19 +89,6 @@ class Embeddings:
             temporary.replace(self.folder / f"{key}.npy")
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def counting(report: Report | None, total: int) -> Advance:
-    """``advance(samples)`` that calls ``report`` with the sum so far and ``total``."""
-    done = 0
-
-    def advance(samples: int) -> None:
-        nonlocal done
-        done += samples
-        if report is not None:
-            report(done, total)
-
-    return advance
 
 
 def digest_of(x: Float32) -> str:

@@ -6,7 +6,6 @@ It learns to name the class of a sample and how it was turned: the second needs 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssd_edge.data import Dataset
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.encoders.augment import mirrored, moved, turn
 from ssd_edge.encoders.small import Classifier, SmallEncoder, as_images
 from ssd_edge.encoders.to_onnx import encoder_of
@@ -81,12 +81,11 @@ def fit_encoder(
     *,
     device: torch.device,
     name: str = "encoder",
-    report: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = unwatched,
 ) -> FittedEncoder:
     """Train an encoder called ``name`` on all of ``data``, images or windows of signals.
 
-    ``report``: called as ``report(steps done, of how many)``. Raises OptionError where width or samples do
-    not fit.
+    ``progress`` counts steps. Raises OptionError where width or samples do not fit.
     """
     generator = torch.Generator().manual_seed(options.seed)
     turns = turns_of(data.input_shape) if options.turns else 1
@@ -95,7 +94,7 @@ def fit_encoder(
         network = SmallEncoder(data.input_shape, options.width)
         top = Classifier(network, len(data.classes) * turns)
     both = nn.ModuleList([network, top]).to(device).train()
-    accuracy = _fit(both, data, options, turns, generator, report)
+    accuracy = _fit(both, data, options, turns, generator, progress)
     right = None if held is None else _accuracy(both, held, turns)
     encoder = encoder_of(network.cpu(), data.input_shape, name)
     return FittedEncoder(encoder, accuracy, right)
@@ -113,7 +112,7 @@ def _fit(
     options: EncoderOptions,
     turns: int,
     generator: torch.Generator,
-    report: Callable[[int, int], None],
+    progress: Progress,
 ) -> float:
     network, top = both
     images = torch.from_numpy(data.x).reshape(-1, *as_images(data.input_shape))
@@ -135,7 +134,7 @@ def _fit(
         optimizer.step()
         schedule.step()
         right += float((logits.detach().argmax(dim=1) == y).float().mean()) / batches
-        report(step + 1, steps)
+        progress(step + 1, steps)
     return right
 
 

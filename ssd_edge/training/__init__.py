@@ -2,8 +2,8 @@
 
 from ssd_edge.training.api import resume, train
 from ssd_edge.training.config import TrainConfig
-from ssd_edge.training.encoder import train_encoder
+from ssd_edge.training.encoder import EncoderConfig, train_encoder
 from ssd_edge.training.interrupt import Interrupted
 from ssd_edge.training.run import Run
 
-__all__ = ["Interrupted", "Run", "TrainConfig", "resume", "train", "train_encoder"]
+__all__ = ["EncoderConfig", "Interrupted", "Run", "TrainConfig", "resume", "train", "train_encoder"]

@@ -14,42 +14,42 @@ from typing import Any
 import torch
 
 from ssd_edge.data import Dataset
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.encoders import CACHE, Embeddings, make_encoder
-from ssd_edge.encoders.embeddings import Advance, counting
 from ssd_edge.encoders.folder import load_embeddings, save_encoder
 from ssd_edge.training.checkpoint import load_checkpoint, save_checkpoint
 from ssd_edge.training.config import DeviceChoice, TrainConfig
 from ssd_edge.training.interrupt import Interrupted, interrupt_flag
 from ssd_edge.training.parallel import ALONE, Parallel, join_processes
-from ssd_edge.training.run import CHECKPOINT, CONFIG, IN_MEMORY, MODEL, Run, load_data, task_classes
+from ssd_edge.training.run import CHECKPOINT, CONFIG, MODEL, Run
+from ssd_edge.training.task_options import IN_MEMORY, Memory, in_memory, load_data
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_runtime.errors import DataError, OptionError
 
 CHECKPOINT_SECONDS = 30.0
-Report = Callable[[int, int], None]
-Memory = tuple[Dataset, Dataset]
 
 
 def train(
     data: str | Path | Dataset,
+    config: TrainConfig | None = None,
     *,
     test: Dataset | None = None,
     output: str | Path | None = None,
     force: bool = False,
-    report: Report | None = None,
-    encoding: Report | None = None,
-    embeddings: Embeddings | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    embeddings: Embeddings | None = None,
+    progress: Progress = unwatched,
+    encoding: Progress = unwatched,
     **options: Any,
 ) -> Run:
     """Train on a sequence of tasks.
 
     ``data``: as ``ssd_edge.data.load`` takes it, or a Dataset; then ``test`` is its test part (without one, a
-    fixed fifth of the data is). ``output``: run folder to write, with checkpoints on the way; None keeps the run
-    in memory. ``force``: replace an existing run folder. ``report``: called as ``report(steps done, of how
-    many)``; ``encoding`` likewise, with samples, while an encoder makes embeddings of them. ``embeddings``: what
-    several runs behind one encoder share; None makes its encoder anew, and keeps embeddings beside ``output``.
-    ``checkpoint_seconds``: time between checkpoints. ``options``: fields of ``TrainConfig``.
+    fixed fifth of the data is). ``config``, and ``options``, which are fields of it and win: what is trained, and
+    how. ``output``: run folder to write, with checkpoints every ``checkpoint_seconds``; None keeps the run in
+    memory. ``force``: replace an existing run folder. ``embeddings``: what several runs behind one encoder share;
+    None makes the encoder anew, and keeps embeddings beside ``output``. ``progress`` counts steps; ``encoding``
+    counts samples, while an encoder makes embeddings of them.
 
     Raises OptionError, DataError; ``Interrupted`` after Ctrl-C, with the checkpoint written.
 
@@ -57,9 +57,9 @@ def train(
     >>> len(run.metrics["accuracy_matrix"])
     2
     """
-    memory = _in_memory(data, test)
+    memory = in_memory(data, test)
     source = IN_MEMORY if memory is not None else str(data)
-    config = TrainConfig.from_mapping({"data": source, **options}, "train")
+    config = (config or TrainConfig()).changed({"data": source, **options}, "train")
     OptionError.unless(
         embeddings is None or config.encoder is not None, "embeddings go with an encoder: give its name, too"
     )
@@ -72,7 +72,7 @@ def train(
             trainer = make_trainer(config, memory, parallel, given, encoding)
             if folder is not None:
                 begin_folder(folder, trainer.config, trainer.embeddings)
-        return _fit(trainer, folder, memory, report, checkpoint_seconds)
+        return _fit(trainer, folder, memory, progress, checkpoint_seconds)
 
 
 def resume(
@@ -82,9 +82,9 @@ def resume(
     device: DeviceChoice | None = None,
     data: Dataset | None = None,
     test: Dataset | None = None,
-    report: Report | None = None,
-    encoding: Report | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: Progress = unwatched,
+    encoding: Progress = unwatched,
 ) -> Run:
     """Go on with the run in folder ``run`` from its last checkpoint, with the options in its ``config.toml``.
 
@@ -97,7 +97,7 @@ def resume(
     config = TrainConfig.load(folder / CONFIG)
     changes = {"until_task": until_task, "device": device}
     config = dataclasses.replace(config, **{n: v for n, v in changes.items() if v is not None})  # type: ignore[arg-type]
-    memory = _in_memory(data, test) if data is not None else None
+    memory = None if data is None else in_memory(data, test)
     with join_processes(pick_device(config.device).type == "cuda") as parallel:
         with parallel.main_first():
             embeddings = load_embeddings(folder, config.encoder)
@@ -109,7 +109,7 @@ def resume(
         parallel.wait()
         if parallel.is_main:
             trainer.config.save(folder / CONFIG)
-        return _fit(trainer, folder if parallel.is_main else None, memory, report, checkpoint_seconds)
+        return _fit(trainer, folder if parallel.is_main else None, memory, progress, checkpoint_seconds)
 
 
 def make_trainer(
@@ -117,13 +117,12 @@ def make_trainer(
     memory: Memory | None = None,
     parallel: Parallel = ALONE,
     embeddings: Embeddings | Callable[[tuple[int, ...]], Embeddings | None] | None = None,
-    encoding: Report | None = None,
+    encoding: Progress = unwatched,
 ) -> Trainer:
     """A trainer at its start, data loaded and, with ``embeddings`` (or what makes them for a shape), encoded."""
     train_part, test_part = (load_data(config, split, memory) for split in ("train", "test"))
-    advance = _counter(encoding, config, train_part, test_part)
     opened = embeddings(train_part.input_shape) if callable(embeddings) else embeddings
-    return Trainer(config, train_part, test_part, pick_device(config.device), parallel, opened, advance)
+    return Trainer(config, train_part, test_part, pick_device(config.device), parallel, opened, encoding)
 
 
 def _embeddings(
@@ -136,13 +135,6 @@ def _embeddings(
         return load_embeddings(place, config.encoder)
     encoder = make_encoder(config.encoder, input_shape, weights=config.encoder_weights, size=config.encoder_size)
     return Embeddings(encoder, None if place is None else place.parent / CACHE)
-
-
-def _counter(report: Report | None, config: TrainConfig, train: Dataset, test: Dataset) -> Advance:
-    """``advance(samples)`` that tells ``report`` how many samples of all tasks to train are done."""
-    counts = [dict(zip(part.classes, part.counts().tolist(), strict=True)) for part in (train, test)]
-    names = [name for task in task_classes(config, train)[: config.last_task] for name in task]
-    return counting(report, sum(count.get(name, 0) for count in counts for name in names))
 
 
 def pick_device(choice: DeviceChoice) -> torch.device:
@@ -169,35 +161,20 @@ def _check_place(folder: Path, force: bool) -> None:
         raise DataError(f"{folder}: not a run folder, and not empty: it is not replaced")
 
 
-def _in_memory(data: str | Path | Dataset, test: Dataset | None) -> tuple[Dataset, Dataset] | None:
-    if not isinstance(data, Dataset):
-        return None
-    return (data, test) if test is not None else data.hold_out(0.2)
-
-
 def _fit(
-    trainer: Trainer,
-    folder: Path | None,
-    memory: tuple[Dataset, Dataset] | None,
-    report: Report | None,
-    checkpoint_seconds: float,
+    trainer: Trainer, folder: Path | None, memory: Memory | None, progress: Progress, checkpoint_seconds: float
 ) -> Run:
-    total, last = trainer.total_steps, time.monotonic()
+    total, last = trainer.schedule.total_steps, time.monotonic()
     # Several processes would notice Ctrl-C at different steps and wait for one another: there it ends them.
     with interrupt_flag() if trainer.parallel.size == 1 else nullcontext(lambda: False) as pressed:
-
-        def tick(steps: int) -> None:
-            nonlocal last
-            if report is not None:
-                report(trainer.steps_done, total)
-            due = steps == 0 or time.monotonic() - last >= checkpoint_seconds
+        for task_ends in trainer.fit():
+            progress(trainer.steps_done, total)
+            due = task_ends or time.monotonic() - last >= checkpoint_seconds
             if folder is not None and (due or pressed()):
                 save_checkpoint(folder / CHECKPOINT, trainer)
                 last = time.monotonic()
             if pressed():
                 raise Interrupted
-
-        trainer.fit(tick)
     run = trainer.result()
     run.memory = memory
     if folder is not None:

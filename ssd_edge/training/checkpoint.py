@@ -9,7 +9,8 @@ from ssd_edge.encoders.folder import check_same
 from ssd_edge.model.tensors import load_tensors, save_tensors
 from ssd_edge.training import statistics as analytic
 from ssd_edge.training.run import Run, run_from_tensors, run_to_tensors
-from ssd_edge.training.trainer import Position, Progress, Trainer
+from ssd_edge.training.schedule import Position
+from ssd_edge.training.trainer import Measured, Trainer
 from ssd_edge_runtime.errors import DataError
 
 
@@ -22,7 +23,7 @@ def save_checkpoint(path: Path, trainer: Trainer) -> None:
         kept = {f"method.{method.name}.{name}": tensor for name, tensor in method.tensors().items()}
         tensors |= {name: tensor.detach().cpu().clone().contiguous() for name, tensor in kept.items()}
     description["position"] = dataclasses.asdict(trainer.position)
-    description["progress"] = dataclasses.asdict(trainer.progress)
+    description["progress"] = dataclasses.asdict(trainer.measured)
     save_tensors(path, tensors, description)
 
 
@@ -34,7 +35,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
     tensors, description = load_tensors(path)
     try:
         run = run_from_tensors(trainer.config, tensors, description)
-        position, progress = Position(**description["position"]), Progress(**description["progress"])
+        position, measured = Position(**description["position"]), Measured(**description["progress"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise DataError(f"{path}: not a checkpoint of this version ({error})") from error
     check_same(path.parent, description.get("encoder"), trainer.embeddings)
@@ -45,7 +46,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
     trainer.teacher = run.teacher.to(trainer.device) if run.teacher is not None else None
     trainer.selected = [chosen.to(trainer.device) for chosen in run.selected]
     trainer.statistics = run.statistics
-    trainer.position, trainer.progress = position, progress
+    trainer.position, trainer.measured = position, measured
     trainer.set_switch()
     for method in trainer.methods:
         prefix = f"method.{method.name}."

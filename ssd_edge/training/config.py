@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ssd_edge.methods import MethodSpec, check_settings, parse_method
+from ssd_edge.training.task_options import TaskOptions, check_positive, flag
 from ssd_edge.training.toml import read_toml, write_toml
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.options import (
@@ -25,25 +26,11 @@ Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(TaskOptions):
     """Options of ``ssd-edge train``; None means: decided by method and readout, see ``resolved``."""
 
-    data: str
-    """Built-in name, folder, ``.npz`` or ``.csv``."""
-    data_root: str | None = None
-    """Where local copies of built-in data sets are looked for first."""
-    classes: tuple[str, ...] = ()
-    """Only these classes, by name or index; empty for all."""
-    tasks: int = 5
-    """Tasks the classes are split into."""
-    until_task: int | None = None
-    """Stop after this task; None for all."""
     base_tasks: int | None = None
     """Analytic readout: W learns on the first so many tasks, then is frozen; None: all that are trained."""
-    class_order: int | tuple[str, ...] | None = None
-    """None by label, an integer shuffles with that seed, or all class names in order."""
-    hold_out: float = 0.0
-    """Share of the training part kept from training, for choosing options; its accuracies are reported apart."""
     method: str = "ssd"
     """A method, or several joined by ``+``."""
     encoder: str | None = None
@@ -86,16 +73,11 @@ class TrainConfig:
     """Options of the methods, by method: ``{"ssd": {"temperature": 1.0}}``."""
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "until_task", "base_tasks", "epochs", "batch_size", "encoder_size"):
-            value = getattr(self, name)
-            OptionError.unless(value is None or value >= 1, f"{_flag(name)} must be at least 1, got {value}")
-        last = self.until_task or self.tasks
-        OptionError.unless(last <= self.tasks, f"until-task must be at most {self.tasks}, got {last}")
+        super().__post_init__()
+        check_positive(self, "base_tasks", "epochs", "batch_size", "encoder_size")
         OptionError.unless(
-            (self.base_tasks or 1) <= last, f"base-tasks must be at most {last}, got {self.base_tasks}"
-        )
-        OptionError.unless(
-            0.0 <= self.hold_out < 1.0, f"hold-out must be at least 0 and below 1, got {self.hold_out}"
+            (self.base_tasks or 1) <= self.last_task,
+            f"base-tasks must be at most {self.last_task}, got {self.base_tasks}",
         )
         OptionError.unless(self.switch >= 0.0, f"switch must not be negative, got {self.switch}")
         OptionError.unless(self.seed >= 0, f"seed must not be negative, got {self.seed}")
@@ -124,7 +106,7 @@ class TrainConfig:
         for name in ("encoder_weights", "encoder_size"):
             value = getattr(self, name)
             OptionError.unless(
-                value is None or self.encoder is not None, f"{_flag(name)} goes with an encoder: give one"
+                value is None or self.encoder is not None, f"{flag(name)} goes with an encoder: give one"
             )
         images = [method.name for method in self.spec.methods if method.needs_images]
         OptionError.unless(
@@ -139,11 +121,6 @@ class TrainConfig:
     def spec(self) -> MethodSpec:
         """The methods named by ``method``, and what they ask of the network."""
         return parse_method(self.method)
-
-    @property
-    def last_task(self) -> int:
-        """Number of the last task to train, from 1."""
-        return self.until_task or self.tasks
 
     @property
     def learning(self) -> LearningOptions:
@@ -211,24 +188,31 @@ class TrainConfig:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], source: str) -> TrainConfig:
         """From plain values; tables are options of methods. Unknown names are refused."""
-        settings = {name: value for name, value in values.items() if isinstance(value, Mapping)}
+        if "data" not in values:
+            raise OptionError(f"{source}: data is missing")
+        return cls().changed(values, source)
+
+    def changed(self, values: Mapping[str, Any], source: str) -> TrainConfig:
+        """The same with ``values`` in place of some; tables are options of methods. Unknown names are refused.
+
+        Raises OptionError, DataError; ``source`` is what they name.
+        """
+        settings = {
+            name: {**self.settings.get(name, {}), **value}
+            for name, value in values.items()
+            if isinstance(value, Mapping)
+        }
         options = {name: _frozen(value) for name, value in values.items() if name not in settings}
-        known = [item.name for item in dataclasses.fields(cls) if item.name != "settings"]
+        known = [item.name for item in dataclasses.fields(self) if item.name != "settings"]
         for name in options:
             OptionError.unless(name in known, f"{source}: no option {name!r}; there are {', '.join(known)}")
-        if "data" not in options:
-            raise OptionError(f"{source}: data is missing")
         for name in ("hidden", "k"):
             if isinstance(options.get(name), int):
                 options[name] = (options[name],)
         try:
-            return cls(**options, settings=settings)
+            return dataclasses.replace(self, **options, settings={**self.settings, **settings})
         except TypeError as error:
             raise DataError(f"{source}: an option has the wrong type ({error})") from error
-
-
-def _flag(name: str) -> str:
-    return name.replace("_", "-")
 
 
 def _frozen(value: Any) -> Any:

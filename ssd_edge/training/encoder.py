@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ssd_edge.data import Dataset
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.encoders.folder import write_encoder
 from ssd_edge.encoders.train import EncoderOptions, fit_encoder
 from ssd_edge.training.api import pick_device
-from ssd_edge.training.config import DeviceChoice, TrainConfig
-from ssd_edge.training.run import IN_MEMORY, load_data, task_classes
+from ssd_edge.training.config import DeviceChoice
+from ssd_edge.training.task_options import IN_MEMORY, TaskOptions, classes_until_last, load_data
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.options import require_choice
 
 
 @dataclass(frozen=True)
@@ -27,41 +29,49 @@ class TrainedEncoder:
     """What ``ssd-edge encoder --json`` prints."""
 
 
+@dataclass(frozen=True)
+class EncoderConfig(TaskOptions, EncoderOptions):
+    """Options of ``ssd-edge encoder``: which data and tasks, and how the encoder learns from them.
+
+    ``hold_out`` is kept from training to measure with.
+    """
+
+    device: DeviceChoice = "auto"
+    """Where to train: ``auto`` takes a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        TaskOptions.__post_init__(self)
+        EncoderOptions.__post_init__(self)
+        require_choice("device", self.device, get_args(DeviceChoice))
+
+
 def train_encoder(
     data: str | Path | Dataset,
-    output: str | Path | None = None,
+    config: EncoderConfig | None = None,
     *,
+    output: str | Path | None = None,
     force: bool = False,
-    device: DeviceChoice = "auto",
-    hold_out: float = 0.0,
-    tasks: int = 5,
-    until_task: int | None = None,
-    classes: tuple[str, ...] = (),
-    class_order: int | tuple[str, ...] | None = None,
-    data_root: str | None = None,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = unwatched,
     **options: Any,
 ) -> TrainedEncoder:
     """Train a small convolutional encoder on the training part of ``data``, tasks 1 to ``until_task``.
 
-    ``data`` and what splits it: as ``ssd_edge.train``; images or windows of signals. ``output``: ONNX file to
-    write, for ``train(..., encoder=output)``; one that is there is refused without ``force``. ``hold_out``: share
-    of the samples kept from training, to measure with. ``report``: called as ``report(steps done, of how many)``.
-    ``options``: fields of ``EncoderOptions``.
+    ``data``: as ``ssd_edge.train`` takes it; images or windows of signals. ``config``, and ``options``, which are
+    fields of it and win: what is trained, and how. ``output``: ONNX file to write, for ``train(...,
+    encoder=output)``; one that is there is refused without ``force``. ``progress`` counts steps.
 
     Raises OptionError, DataError.
     """
-    chosen = EncoderOptions(**options)
-    place = None if output is None else _free(Path(output), force)
     source = IN_MEMORY if isinstance(data, Dataset) else str(data)
-    config = TrainConfig(source, data_root, classes, tasks, until_task, class_order=class_order, hold_out=hold_out)
-    whole = load_data(config, "train", (data, data) if isinstance(data, Dataset) else None)
-    names = [name for task in task_classes(config, whole)[: config.last_task] for name in task]
+    chosen = dataclasses.replace(config or EncoderConfig(), data=source, **options)
+    place = None if output is None else _free(Path(output), force)
+    whole = load_data(chosen, "train", (data, data) if isinstance(data, Dataset) else None)
+    names = classes_until_last(chosen, whole)
     base = whole.select(names)
-    rest, held = base.hold_out(hold_out, chosen.seed) if hold_out else (base, None)
+    rest, held = base.hold_out(chosen.hold_out, chosen.seed) if chosen.hold_out else (base, None)
     start = time.perf_counter()
     name = "encoder" if place is None else place.stem
-    trained = fit_encoder(rest, chosen, held, device=pick_device(device), name=name, report=report)
+    trained = fit_encoder(rest, chosen, held, device=pick_device(chosen.device), name=name, progress=progress)
     told = {
         "out": None if place is None else str(place),
         "classes": names,

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssd_edge.data import Dataset, load, split_classes
+from ssd_edge.data import Dataset
 from ssd_edge.encoders import Embeddings
 from ssd_edge.encoders.folder import check_same, load_embeddings, save_encoder
 from ssd_edge.model import TopKNetwork, network_from_tensors, network_to_tensors
 from ssd_edge.model.tensors import load_tensors, save_tensors
 from ssd_edge.training.accuracy_plot import plot_accuracy_matrix
 from ssd_edge.training.config import TrainConfig
+from ssd_edge.training.task_options import Memory, load_data, task_classes
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
@@ -25,7 +26,6 @@ from ssd_edge_runtime.state import Statistics
 
 CONFIG, MODEL, METRICS, PICTURE = "config.toml", "model.safetensors", "metrics.json", "accuracy_matrix.png"
 CHECKPOINT = "checkpoint.safetensors"
-IN_MEMORY = "<arrays in memory>"
 
 
 @dataclass(eq=False)
@@ -48,7 +48,7 @@ class Run:
     """What was done to the network after training (pruning), JSON."""
     path: Path | None = None
     """Its folder, once saved or loaded."""
-    memory: tuple[Dataset, Dataset] | None = None
+    memory: Memory | None = None
     """Training and test data, where the run was trained on arrays in memory."""
     embeddings: Embeddings | None = None
     """What stands in front of the network, and what it made of the data so far; None: raw samples go in."""
@@ -128,24 +128,6 @@ class Run:
         check_same(folder, description.get("encoder"), run.embeddings)
         run.path = folder
         return run
-
-
-def load_data(config: TrainConfig, split: Any, memory: tuple[Dataset, Dataset] | None = None) -> Dataset:
-    """One part of the data set of ``config``, only the classes chosen."""
-    if memory is not None:
-        data = memory[split == "test"]
-    elif config.data == IN_MEMORY:
-        raise DataError("this run was trained on arrays in memory: give it the data")
-    else:
-        data = load(config.data, split=split, root=config.data_root, split_files=True)
-    return data.select(config.classes) if config.classes else data
-
-
-def task_classes(config: TrainConfig, data: Dataset) -> list[tuple[str, ...]]:
-    """Class names of every task of ``config``."""
-    order = config.class_order
-    names = [data.resolve(name) for name in order] if isinstance(order, tuple) else order
-    return split_classes(data.classes, config.tasks, names)
 
 
 def run_to_tensors(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ssd_edge.data import Dataset
+from ssd_edge.data.progress import Progress, in_parts, unwatched
+from ssd_edge.encoders import Embeddings
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training.config import TrainConfig
-from ssd_edge.training.run import task_classes
+from ssd_edge.training.task_options import task_classes
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,26 @@ class Raw:
     test: Dataset
 
 
-Encode = Callable[[Dataset], Dataset]
+def split_raw(
+    config: TrainConfig,
+    train: Dataset,
+    test: Dataset,
+    embeddings: Embeddings | None = None,
+    encoding: Progress = unwatched,
+) -> list[Raw]:
+    """The tasks up to the last one to train, of those tasks ``embeddings`` in place of samples, where given.
 
-
-def split_raw(config: TrainConfig, train: Dataset, test: Dataset, encode: Encode = lambda data: data) -> list[Raw]:
-    """The tasks up to the last one to train; ``encode`` makes embeddings of samples, of those tasks only.
-
-    Raises DataError where a class has no samples.
+    ``encoding``: progress in samples while these are made. Raises DataError where a class has no samples.
     """
-    parts = train.tasks(config.tasks, config.class_order)
-    names = task_classes(config, train)
+    names = task_classes(config, train)[: config.last_task]
+    parts = [*train.tasks(config.tasks, config.class_order)[: len(names)], *map(test.select, names)]
+    if embeddings is not None:
+        part = in_parts(encoding, sum(map(len, parts)))
+        parts = [embeddings.of(data, part) for data in parts]
     raws = []
-    for part, classes in list(zip(parts, names, strict=True))[: config.last_task]:
-        whole = encode(part)
+    for classes, whole, test_part in zip(names, parts, parts[len(names) :], strict=False):
         rest, held = whole.hold_out(config.hold_out, config.seed) if config.hold_out else (whole, None)
-        raws.append(Raw(classes, rest, held, encode(test.select(classes))))
+        raws.append(Raw(classes, rest, held, test_part))
     return raws
 
 

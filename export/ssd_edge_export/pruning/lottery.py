@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from ssd_edge.methods import parse_method
 from ssd_edge.model import normalize_rows
 from ssd_edge.training import Run
 from ssd_edge.training.api import pick_device
-from ssd_edge.training.run import load_data
+from ssd_edge.training.task_options import load_data
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_export.options import Budget, PruneOptions
 from ssd_edge_export.pruning.masks import Pruned, prune_network
@@ -36,7 +35,7 @@ def lottery_ticket(
     ``tick`` is called with 1 after every training. Raises OptionError for a run that does not learn W.
     """
     OptionError.unless(
-        parse_method(run.config.method).network.learns_features and _trainer(run).total_steps > 0,
+        parse_method(run.config.method).network.learns_features and _trainer(run).schedule.total_steps > 0,
         f"criterion lottery-ticket trains W again and again, but method {run.config.method} does not learn it",
     )
     budget: Budget = "row" if options.budget == "auto" else options.budget
@@ -59,21 +58,13 @@ def _trainer(run: Run) -> Trainer:
     return Trainer(run.config, train, test, pick_device(run.config.device), embeddings=run.embeddings)
 
 
-class _Early(Exception):
-    """The rewinding point is reached."""
-
-
 def early_weights(run: Run) -> list[Tensor]:
     """W of every layer as it was after ``REWIND`` of the run's steps, trained again from the run's seed."""
     trainer = _trainer(run)
-    last = max(1, round(REWIND * trainer.total_steps))
-
-    def stop(steps: int) -> None:
+    last = max(1, round(REWIND * trainer.schedule.total_steps))
+    for _ in trainer.fit():
         if trainer.steps_done >= last:
-            raise _Early
-
-    with suppress(_Early):
-        trainer.fit(stop)
+            break
     return [layer.weight.detach().clone() for layer in trainer.network.topk_layers]
 
 
@@ -84,5 +75,6 @@ def _train_masked(run: Run, weights: Sequence[Tensor], masks: Sequence[Tensor]) 
         layer.mask = mask.to(weight.device)
         layer.weight.copy_(normalize_rows(weight * layer.mask))
     with torch.enable_grad():
-        trainer.fit(lambda steps: None)
+        for _ in trainer.fit():
+            pass
     return dataclasses.replace(trainer.result(), metrics=run.metrics, memory=run.memory)

@@ -17,6 +17,7 @@ from ssd_edge.encoders.augment import mirrored, moved, turn
 from ssd_edge.encoders.small import SmallEncoder
 from ssd_edge.encoders.to_onnx import encoder_of
 from ssd_edge.encoders.train import EncoderOptions, fit_encoder
+from ssd_edge.training import EncoderConfig
 from ssd_edge_runtime.encoder import EncoderSession, import_encoder
 from ssd_edge_runtime.errors import OptionError
 
@@ -106,6 +107,16 @@ def test_few_samples_and_no_turns() -> None:
 def test_options_that_break_a_rule(options: dict[str, object], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         train_encoder("digits", **options)
+
+
+def test_options_win_over_a_configuration() -> None:
+    config = EncoderConfig(until_task=1, **{**QUICK, "epochs": 1, "seed": 4})
+    options = {**QUICK, "epochs": 1, "seed": 5}
+    assert (
+        train_encoder("digits", config, seed=5).encoder == train_encoder("digits", until_task=1, **options).encoder
+    )
+    with pytest.raises(OptionError, match="device must be one of auto, cpu, cuda, got 'gpu'"):
+        EncoderConfig(device="gpu")
 
 
 def test_samples_of_four_dimensions() -> None:

@@ -265,7 +265,7 @@ def test_combinations_train_and_resume(tmp_path, method):
     options = {"method": method, "hidden": (24,), "epochs": 1, "until_task": 3, "device": "cpu"}
     whole = train("digits", **options)
     with pytest.raises(Interrupted):
-        train("digits", output=tmp_path / "run", report=stop, checkpoint_seconds=0, **options)
+        train("digits", output=tmp_path / "run", progress=stop, checkpoint_seconds=0, **options)
     again = resume(tmp_path / "run").network
     for name, value in whole.network.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name

@@ -107,7 +107,7 @@ def test_a_run_killed_while_preparing_ends_like_one_that_was_not(tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        train(images(), output=tmp_path / "run", report=kill, checkpoint_seconds=0.0, **options)
+        train(images(), output=tmp_path / "run", progress=kill, checkpoint_seconds=0.0, **options)
     from ssd_edge.training import resume
 
     data, test = images().hold_out(0.2)

@@ -195,6 +195,16 @@ class TestTrainer:
         first = data.x[data.y < 2].reshape(-1, 64)
         np.testing.assert_allclose(run.network.center, first.mean(0), rtol=1e-5, atol=1e-6)
 
+    def test_options_win_over_a_configuration(self):
+        config = TrainConfig(method="ssd", until_task=1, settings={"ssd": {"alpha": 0.5}}, **SMALL)
+        run = train("digits", config, seed=3, ssd={"temperature": 2.0})
+        assert (run.config.data, run.config.hidden, run.config.seed) == ("digits", (32,), 3)
+        assert run.config.settings["ssd"] == {"alpha": 0.5, "temperature": 2.0}
+        same = train("digits", method="ssd", until_task=1, seed=3, ssd={"temperature": 2.0, "alpha": 0.5}, **SMALL)
+        assert torch.equal(run.network.layers[0].weight, same.network.layers[0].weight)
+        with pytest.raises(OptionError, match="train: no option 'epoch'; there are data, data_root"):
+            train("digits", config, epoch=3)
+
     def test_arrays_in_memory(self, tmp_path):
         rng = np.random.default_rng(0)
         data = Dataset(rng.random((60, 5), dtype=np.float32), np.arange(60) % 3, ("a", "b", "c"))
@@ -245,11 +255,11 @@ class TestRunFolder:
 
 class TestResume:
     def stop_after(self, steps):
-        def report(done, total):
+        def progress(done, total):
             if done >= steps:
                 raise Interrupted
 
-        return report
+        return progress
 
     @pytest.mark.parametrize("method", ["ssd", "sdmlp"])
     @pytest.mark.parametrize("readout", ["gradient", "analytic"])
@@ -259,7 +269,7 @@ class TestResume:
         whole = train("digits", **options)
         with pytest.raises(Interrupted):
             train(
-                "digits", output=tmp_path / "run", checkpoint_seconds=0, report=self.stop_after(steps), **options
+                "digits", output=tmp_path / "run", checkpoint_seconds=0, progress=self.stop_after(steps), **options
             )
         run = resume(tmp_path / "run")
         for name, value in whole.network.state_dict().items():
@@ -269,7 +279,7 @@ class TestResume:
 
     def test_stopped_before_the_first_checkpoint(self, tmp_path):
         with pytest.raises(Interrupted):
-            train("digits", output=tmp_path / "run", report=self.stop_after(1), until_task=1, **SMALL)
+            train("digits", output=tmp_path / "run", progress=self.stop_after(1), until_task=1, **SMALL)
         whole = train("digits", until_task=1, **SMALL)
         assert torch.equal(resume(tmp_path / "run").network.readout_weight, whole.network.readout_weight)
 

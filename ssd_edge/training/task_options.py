@@ -1,0 +1,90 @@
+"""Which data a run learns from, and how their classes are split into tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssd_edge.data import Dataset, load, split_classes
+from ssd_edge_runtime.errors import DataError, OptionError
+
+IN_MEMORY = "<arrays in memory>"
+Memory = tuple[Dataset, Dataset]
+"""Training and test data that are in memory."""
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """What ``train`` and ``train_encoder`` are told about data and tasks."""
+
+    data: str = IN_MEMORY
+    """Built-in name, folder, ``.npz`` or ``.csv``."""
+    data_root: str | None = None
+    """Where local copies of built-in data sets are looked for first."""
+    classes: tuple[str, ...] = ()
+    """Only these classes, by name or index; empty for all."""
+    tasks: int = 5
+    """Tasks the classes are split into."""
+    until_task: int | None = None
+    """Stop after this task; None for all."""
+    class_order: int | tuple[str, ...] | None = None
+    """None by label, an integer shuffles with that seed, or all class names in order."""
+    hold_out: float = 0.0
+    """Share of the training part kept from training, for choosing options; its accuracies are reported apart."""
+
+    def __post_init__(self) -> None:
+        check_positive(self, "tasks", "until_task")
+        OptionError.unless(
+            self.last_task <= self.tasks, f"until-task must be at most {self.tasks}, got {self.last_task}"
+        )
+        OptionError.unless(
+            0.0 <= self.hold_out < 1.0, f"hold-out must be at least 0 and below 1, got {self.hold_out}"
+        )
+
+    @property
+    def last_task(self) -> int:
+        """Number of the last task to train, from 1."""
+        return self.until_task or self.tasks
+
+
+def check_positive(options: object, *names: str) -> None:
+    """Raise OptionError unless the fields of these names are None or at least 1."""
+    for name in names:
+        value = getattr(options, name)
+        OptionError.unless(value is None or value >= 1, f"{flag(name)} must be at least 1, got {value}")
+
+
+def flag(name: str) -> str:
+    """A field's name as the command line spells it."""
+    return name.replace("_", "-")
+
+
+def in_memory(data: str | Path | Dataset, test: Dataset | None = None) -> Memory | None:
+    """The two parts of a data set in memory, a fixed fifth as ``test`` where none is given; None for a name."""
+    if not isinstance(data, Dataset):
+        return None
+    return (data, test) if test is not None else data.hold_out(0.2)
+
+
+def load_data(options: TaskOptions, split: Any, memory: Memory | None = None) -> Dataset:
+    """One part of the data set, only the classes chosen."""
+    if memory is not None:
+        data = memory[split == "test"]
+    elif options.data == IN_MEMORY:
+        raise DataError("this run was trained on arrays in memory: give it the data")
+    else:
+        data = load(options.data, split=split, root=options.data_root, split_files=True)
+    return data.select(options.classes) if options.classes else data
+
+
+def task_classes(options: TaskOptions, data: Dataset) -> list[tuple[str, ...]]:
+    """Class names of every task."""
+    order = options.class_order
+    names = [data.resolve(name) for name in order] if isinstance(order, tuple) else order
+    return split_classes(data.classes, options.tasks, names)
+
+
+def classes_until_last(options: TaskOptions, data: Dataset) -> list[str]:
+    """Class names of all tasks that are trained, in order."""
+    return [name for task in task_classes(options, data)[: options.last_task] for name in task]
