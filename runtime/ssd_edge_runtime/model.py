@@ -352,3 +352,8 @@ class EdgeModel:
         whole = self._engine == "onnxruntime"
         inputs = self._intake.samples(x) if whole else self._intake.inputs(x)
         return self._shared.answer(inputs, self._engine, self._threads)
+
+
+def merge(models: Sequence[EdgeModel], base: EdgeModel) -> EdgeModel:
+    """One model that knows what each learned since ``base``: :meth:`EdgeModel.merge`."""
+    return EdgeModel.merge(models, base)
