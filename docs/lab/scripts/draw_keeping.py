@@ -1,4 +1,4 @@
-"""Draw ``keeping.svg`` from ``docs/lab/results/keeping.json``: ``python docs/lab/scripts/draw_keeping.py``."""
+"""Draw the picture of the README from ``keeping.json``: ``python docs/lab/scripts/draw_keeping.py``."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).parent
-LINES = (  # row, figure, label, colour of Okabe and Ito's palette, dashes
-    ("views, closed form", "first_four", "first four classes", "#0072B2", "-"),
-    ("views, closed form", "all_known", "all classes known by then", "#0072B2", "--"),
-    ("ssd, gradient, distillation", "all_known", "all classes known by then, gradient readout", "#D55E00", "--"),
+RESULTS = Path(__file__).parents[1] / "results"
+LINES = (  # row, figure, label, colour of Okabe and Ito's palette, marker, dashes
+    ("views, closed form", "first_four", "the first four classes", "#0072B2", "s", "-"),
+    ("views, closed form", "all_known", "all classes known by then", "#0072B2", "o", "--"),
+    ("ssd, gradient, distillation", "all_known", "the same, learning\nby small corrections", "#D55E00", "^", ":"),
 )
 
 
-def main() -> None:
-    """Accuracy over the number of classes known."""
-    rows = json.loads((HERE.parent / "results" / "keeping.json").read_text())["rows"]
+def draw(target: Path) -> None:
+    """Accuracy over the number of classes known, written to ``target``."""
+    rows = json.loads((RESULTS / "keeping.json").read_text())["rows"]
     plt.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "ssd-edge", "font.size": 11})
-    figure, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
     axes.axvspan(4, 10, color="0.95", zorder=0)
-    axes.text(4.1, 3, "learned on the device", color="0.4")
-    for row, figure_name, label, color, style in LINES:
+    axes.text(4.1, 3, "learned on the device", color="0.35")
+    for row, name, label, color, marker, dashes in LINES:
         x = [step["classes"] for step in rows[row]]
-        y = [100 * step[figure_name] for step in rows[row]]
-        axes.plot(x, y, style, color=color, marker="o", markersize=4, label=label)
-    axes.set(xlabel="classes known", ylabel="test accuracy, %", xticks=(4, 6, 8, 10), ylim=(0, 100))
-    axes.set_xlim(3.7, 10.2)
+        y = [100 * step[name] for step in rows[row]]
+        axes.plot(x, y, dashes, color=color, marker=marker, markersize=7, label=label)
+    axes.set(xlabel="classes known", ylabel="right answers, %", xticks=(4, 6, 8, 10), ylim=(0, 100))
+    axes.set_xlim(3.7, 10.3)
     axes.grid(axis="y", color="0.85")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.69))
-    figure.savefig(HERE / "keeping.svg", metadata={"Date": None})
+    figure.legend(frameon=False, loc="outside right center", handlelength=3.2, labelspacing=1.2)
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
 
 
 if __name__ == "__main__":
-    main()
+    draw(RESULTS / "keeping.svg")

@@ -294,10 +294,10 @@ def test_the_page_names_every_method_and_option():
             assert f"`{name}.{item.name}`" in page, f"{name}.{item.name}"
 
 
-def test_the_pages_new_method_works(monkeypatch):
-    code = (DOCS / "reference" / "methods.md").read_text().split("```python\n")[1].split("```")[0]
+def test_the_new_method_of_contributing_works(monkeypatch):
+    code = (DOCS.parent / "CONTRIBUTING.md").read_text().split("```python\n")[1].split("```")[0]
     namespace = {"__name__": "anchor"}
-    exec(compile(code, "methods.md", "exec"), namespace)
+    exec(compile(code, "CONTRIBUTING.md", "exec"), namespace)
     monkeypatch.setitem(METHODS, "anchor", namespace["Anchor"])
     options = {"hidden": (24,), "epochs": 2, "until_task": 2}
     free = train("digits", method="sdmlp", **options).network
