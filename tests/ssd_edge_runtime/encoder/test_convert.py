@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -242,33 +240,3 @@ def test_names_that_are_no_text_are_refused(capfd: pytest.CaptureFixture[str]) -
         with pytest.raises(EdgeModelError, match=r"^tiny: "):
             import_encoder(data.replace(name, b"\xff\xfe" + name[2:]), "tiny")
     assert capfd.readouterr().out == ""
-
-
-def test_a_sample_that_overflows_is_named() -> None:
-    model = encoder_model()
-    model.graph.node[1].CopyFrom(helper.make_node("Exp", ["c"], ["output"]))
-    session = EncoderSession(from_model(model))
-    x = images(0, 600)[0]
-    x[517] = 1e6
-    with pytest.raises(EdgeModelError, match="encoder tiny gives NaN or infinity for sample 517"):
-        session.embed(x)
-
-
-def test_threads_share_a_session() -> None:
-    session, x = EncoderSession(tiny_encoder(), threads=2), images(0, 700)[0]
-    wanted, found = session.embed(x), []
-    workers = [threading.Thread(target=lambda: found.append(session.embed(x))) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(found) == 4
-    for each in found:
-        np.testing.assert_array_equal(each, wanted)
-
-
-def test_without_onnxruntime_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = tiny_encoder()
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(EdgeModelError, match=r"has an encoder \(tiny\), which needs onnxruntime: pip install"):
-        EncoderSession(encoder)

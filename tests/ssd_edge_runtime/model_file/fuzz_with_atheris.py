@@ -1,41 +1,29 @@
 """Coverage-guided fuzzing of the reader; not collected by pytest.
 
     pip install atheris
-    python tests/ssd_edge_runtime/fuzz_with_atheris.py -max_total_time=1800 CORPUS_FOLDER
+    python tests/ssd_edge_runtime/model_file/fuzz_with_atheris.py -max_total_time=1800 CORPUS_FOLDER
 
-The mutations are those of test_format_fuzz.py mixed with libFuzzer's own; after each, the digest is made to
+The mutations are those of test_fuzz.py mixed with libFuzzer's own; after each, the digest is made to
 match.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import atheris
 
 HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1] / "helpers")]
 
 with atheris.instrument_imports(include=["ssd_edge_runtime"]):
+    import conftest
+    import test_fuzz as mutations
+
     from ssd_edge_runtime import model_file
     from ssd_edge_runtime.errors import EdgeModelError
-
-
-def module(name: str) -> ModuleType:
-    """A file beside this one, as a module."""
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[name] = loaded
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-mutations = module("test_format_fuzz")
 
 
 def read(data: bytes) -> None:
@@ -61,7 +49,7 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
 def fill(corpus: Path) -> None:
     """Start from the files of the deterministic test and the golden ones."""
     corpus.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(mutations.seeds(module("conftest").build_state)):
+    for number, data in enumerate(mutations.seeds(conftest.build_state)):
         (corpus / f"seed-{number}").write_bytes(data)
     for golden in (HERE / "golden").glob("*.onnx"):
         shutil.copy(golden, corpus)

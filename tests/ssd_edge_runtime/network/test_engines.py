@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,3 +140,14 @@ def test_top_k_is_its_definition(seed: int, samples_: int, n: int, data: st.Data
     assert (np.diff(codes.indptr) <= k).all()
     np.testing.assert_array_equal(Codes.from_dense(dense).neurons, codes.neurons)
     np.testing.assert_array_equal(codes.slice(1, samples_).to_dense(), dense[1:])
+
+
+def test_a_small_file_of_a_huge_dense_matrix_is_not_unfolded(
+    make_state: Callable[..., ModelState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime would rebuild the 20 x 30 matrix five times over on the way."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=20 * 30 * 4 * 5 - 1))
+    x = np.ones((1, 30), np.float32)
+    with pytest.raises(EdgeModelError, match=r"needs about 0 MiB to unfold .* use engine='csr'"):
+        EdgeModel(make_state(), engine="onnxruntime").predict(x)
+    EdgeModel(make_state(), engine="csr").predict(x)

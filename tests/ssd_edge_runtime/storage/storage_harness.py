@@ -1,4 +1,4 @@
-"""Processes that die while saving; started by test_storage_kill.py, prints one JSON document.
+"""Processes that die while saving; started by test_kill.py, prints one JSON document.
 
 storage_harness.py kill MODEL ROUNDS SEED    SIGKILL at a random instant of learning and saving
 storage_harness.py stop MODEL                death before, in the middle of and after each system call of one save
