@@ -290,6 +290,11 @@ class EdgeModel:
             return self._shared.lend()
 
     @property
+    def engine(self) -> str:
+        """What computes the answers, as asked for: "csr", "onnxruntime" or "auto"."""
+        return self._engine
+
+    @property
     def digest(self) -> str | None:
         """Digest of the file that this model was loaded from or last saved to; None before that."""
         return self._source.digest if self._source else None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
-StdinFormat = Literal["auto", "json", "npy"]
 FILE = click.Path(path_type=Path)
 
 model_argument = click.argument("model", type=FILE)
@@ -28,14 +27,14 @@ lock_option = click.option(
 data_root_option = click.option("--data-root", type=FILE, help="Where local copies of built-in data sets are.")
 stdin_format_option = click.option(
     "--stdin-format",
-    type=click.Choice(get_args(StdinFormat)),
+    type=click.Choice(["auto", "json", "npy"]),
     default="auto",
     show_default=True,
     help="What - reads: lines of JSON, or .npy arrays one after another; auto tells by the first byte.",
 )
 
 
-def require_stdin(stdin_format: StdinFormat) -> None:
+def require_stdin(stdin_format: str) -> None:
     """Raise OptionError where ``--stdin-format`` is given and nothing is read from there."""
     from ssd_edge_runtime.errors import OptionError
 
@@ -55,23 +54,11 @@ def split_option(default: str) -> Callable[[F], F]:
     )
 
 
-def _remember(ctx: click.Context, option: click.Parameter, value: Any) -> None:
-    ctx.meta[f"ssd_edge.{option.name}"] = value
-
-
-def remembered(name: str) -> Any:
-    """Value of an option that every loading or saving heeds; None outside a command that has it."""
-    ctx = click.get_current_context(silent=True)
-    return ctx.meta.get(f"ssd_edge.{name}") if ctx else None
-
-
 trusted_option = click.option(
     "--trusted",
     type=FILE,
     multiple=True,
     metavar="KEY",
-    expose_value=False,
-    callback=_remember,
     help="Load only what this public key has signed; repeatable, and added to SSD_EDGE_TRUSTED_KEYS.",
 )
 sign_with_option = click.option(
@@ -80,14 +67,12 @@ sign_with_option = click.option(
     metavar="KEY",
     envvar="SSD_EDGE_SIGN_WITH",
     show_envvar=True,
-    expose_value=False,
-    callback=_remember,
     help="Sign what is saved with this private key.",
 )
 
 
 def loading_options(function: F) -> F:
-    """``--no-verify`` (passed on as ``verify``) and ``--trusted``, which :func:`remembered` has."""
+    """``--no-verify`` (passed on as ``verify``) and ``--trusted``."""
     option = click.option(
         "--verify/--no-verify", default=True, show_default=True, help="Check the file's digest before using it."
     )
@@ -115,7 +100,7 @@ def engine_options(function: F) -> F:
 
 
 def writing_options(function: F) -> F:
-    """``-o``, ``--keep``, ``--lock-timeout``, and ``--sign-with``, which :func:`remembered` has."""
+    """``-o``, ``--keep``, ``--lock-timeout`` and ``--sign-with``."""
     return output_option(keep_option(lock_option(sign_with_option(function))))
 
 

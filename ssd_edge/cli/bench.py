@@ -132,7 +132,7 @@ def _measure(
     model: Path, other: Path | None, options: BenchOptions, data: str | None, data_root: Path | None
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Measure one model or two side by side; with data, on its samples, and with its accuracy."""
-    from ssd_edge.cli.eval import evaluate
+    from ssd_edge.on_device import evaluate
     from ssd_edge.on_device.inputs import load_labelled, load_model
     from ssd_edge_bench.measurement.measurement import measure_side_by_side
 
@@ -143,7 +143,7 @@ def _measure(
             edge = load_model(path)
             dataset = load_labelled(data, edge, split="test", root=data_root)
             samples = dataset.x.reshape(-1, *edge.state.input_shape)
-            judged = evaluate(edge.predict(dataset.x), dataset.names, edge.classes_)
+            judged = evaluate(edge, dataset)
             accuracies.append({key: judged[key] for key in ("accuracy", "n", "per_class")})
     with progress("measuring", options.processes * len(options.engines) * len(models)) as advance:
         documents = measure_side_by_side(models, options, samples=samples, advance=lambda _: advance(1))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-import numpy as np
 
 from ssd_edge.cli.arguments import (
     data_root_option,
@@ -16,12 +14,7 @@ from ssd_edge.cli.arguments import (
     threads_option,
     writing_options,
 )
-from ssd_edge.cli.output import common_options, emit_json, plain
-from ssd_edge_runtime.errors import DataError, OptionError
-
-if TYPE_CHECKING:
-    from ssd_edge.data import Dataset
-    from ssd_edge_runtime import EdgeModel
+from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 EXAMPLE = """\b
 Example:
@@ -50,6 +43,7 @@ def command(
     output: Path | None,
     keep: int,
     lock_timeout: float,
+    sign_with: Path | None,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -59,48 +53,37 @@ def command(
     class exactly; in a gradient readout the weights that served it are dampened (Selective Synaptic Dampening),
     judged by the samples of the other classes in DATA, and what that cost these is reported.
     """
-    from ssd_edge.on_device.inputs import load_labelled
-    from ssd_edge.on_device.transaction import changing
-    from ssd_edge_runtime import storage
+    from ssd_edge.on_device import Keys, Loading, Saving, forget
 
-    if not classes and data is None:
-        raise OptionError("nothing to forget: give --class NAME, --data DATA, or both")
-    unlearned = 0
-    dampened: list[dict[str, Any]] = []
-    with changing(model, output, keep, lock_timeout, threads=threads) as change:
-        if data is not None:
-            dataset = load_labelled(data, change.model, split=split, root=data_root)
-            if classes and change.model.learning is not None:
-                dampened = [dampen(change.model, dataset, name) for name in classes]
-            else:
-                dataset = dataset.select(classes) if classes else dataset
-                change.model.unlearn(dataset.x, dataset.names)
-                unlearned = len(dataset)
-        for name in classes:
-            # A class that was dampened, or of which every sample was unlearned, has gone already.
-            if data is None or name in change.model.classes_:
-                change.model.forget(name)
-        saved = change.save()
-        if purge:
-            storage.purge(change.target, lock_timeout=lock_timeout)
+    report = forget(
+        model,
+        classes,
+        data,
+        purge=purge,
+        split=split,
+        root=data_root,
+        saving=Saving(output, keep, lock_timeout),
+        loading=Loading(threads=threads),
+        keys=Keys(sign_with),
+        tell=say,
+    )
     if as_json:
-        what_changed = {"forgotten": list(classes), "unlearned": unlearned, "dampened": dampened, "purged": purge}
-        emit_json(saved | what_changed)
-        return
-    for row in dampened:
+        emit_json(report)
+    else:
+        print_report(report)
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """What was forgotten, what it cost, and what still knows it."""
+    for row in report["dampened"]:
         cost = f"{row['accuracy_before']:.4f} before, {row['accuracy_after']:.4f} after"
         plain(f"{row['class']}: {row['dampened']} of {row['weights']} weights dampened; the other classes: {cost}")
-    what = [f"class {name}" for name in classes] + ([f"{unlearned} samples"] if unlearned else [])
-    plain(f"{saved['file']}: forgot {', '.join(what)}; knows {', '.join(saved['classes'])}")
-    plain("no earlier generation is left" if purge else "earlier generations still know: --purge deletes them")
-
-
-def dampen(model: EdgeModel, dataset: Dataset, name: str) -> dict[str, Any]:
-    """Forget one class of a gradient readout; the other samples of classes that the model knows judge the cost."""
-    forgotten = dataset.names == name
-    retained = np.isin(dataset.names, [known for known in model.classes_ if known != name])
-    for chosen, what in ((forgotten, f"samples of {name!r}"), (retained, "samples of the classes that stay")):
-        if not chosen.any():
-            raise DataError(f"data holds no {what}: a gradient readout forgets by comparing the two")
-    report = model.dampen(name, dataset.x[forgotten], (dataset.x[retained], dataset.names[retained]))
-    return {"class": name, **dataclasses.asdict(report)}
+    what = [f"class {name}" for name in report["forgotten"]]
+    if report["unlearned"]:
+        what.append(f"{report['unlearned']} samples")
+    plain(f"{report['file']}: forgot {', '.join(what)}; knows {', '.join(report['classes'])}")
+    plain(
+        "no earlier generation is left"
+        if report["purged"]
+        else "earlier generations still know: --purge deletes them"
+    )

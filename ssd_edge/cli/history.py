@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ssd_edge.cli.arguments import model_argument
 from ssd_edge.cli.output import common_options, emit_json, plain
-
-if TYPE_CHECKING:
-    from ssd_edge_runtime.storage import Generation
 
 EXAMPLE = """\b
 Example:
@@ -25,29 +21,14 @@ Example:
 @common_options
 def command(model: Path, as_json: bool) -> None:
     """List MODEL and its earlier generations, the newest first, with what each had learned."""
-    from ssd_edge_runtime import storage
+    from ssd_edge.on_device import history
 
-    generations = [describe(generation) for generation in storage.history(model)]
+    document = history(model)
     if as_json:
-        emit_json({"file": str(model), "generations": generations})
+        emit_json(document)
         return
-    for row in generations:
+    for row in document["generations"]:
         plain(as_text(row))
-
-
-def describe(generation: Generation) -> dict[str, Any]:
-    """A generation as JSON; ``time`` in UTC by the clock of the moment it was written."""
-    return {
-        "generation": generation.number,
-        "current": generation.current,
-        "time": datetime.fromtimestamp(generation.time, UTC).isoformat(timespec="seconds"),
-        "samples": generation.samples,
-        "classes": generation.classes,
-        "file_bytes": generation.file_bytes,
-        "digest": generation.digest,
-        "parent": generation.parent,
-        "problem": generation.problem,
-    }
 
 
 def as_text(row: dict[str, Any]) -> str:

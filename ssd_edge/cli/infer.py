@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ssd_edge.cli.arguments import (
     FILE,
-    StdinFormat,
     engine_options,
     loading_options,
     model_argument,
     require_stdin,
     stdin_format_option,
 )
-from ssd_edge.cli.output import common_options, emit_json, plain
+from ssd_edge.cli.output import common_options, emit_json, emit_line, plain, say
+
+if TYPE_CHECKING:
+    from ssd_edge.on_device.stream_input import StreamFormat
 
 EXAMPLE = """\b
 Example:
@@ -46,10 +49,11 @@ def command(
     inputs: tuple[Path, ...],
     top: int,
     reject_below: float,
-    stdin_format: StdinFormat,
+    stdin_format: StreamFormat,
     engine: str,
     threads: int,
     verify: bool,
+    trusted: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Label every sample of each INPUT: an image, a folder of images, .npz, .npy or .csv.
@@ -57,42 +61,28 @@ def command(
     With - as the only INPUT, samples come on standard input, each answered by a line at once: JSON lines, or
     arrays as np.save writes them, one after another, of one sample or a batch.
     """
-    from ssd_edge.on_device.inputs import load_inputs, load_model
-    from ssd_edge.on_device.stream import infer_stream
+    from ssd_edge import on_device
     from ssd_edge_runtime.errors import OptionError
 
-    edge = load_model(model, engine=engine, threads=threads, verify=verify)
+    opening: dict[str, Any] = {
+        "loading": on_device.Loading(engine, threads, verify),
+        "keys": on_device.Keys(trusted=trusted),
+        "tell": say,
+    }
     if Path("-") in inputs:
-        if len(inputs) > 1:
-            raise OptionError("-, standard input, must be the only INPUT")
-        infer_stream(edge, lambda rows: answers_for(rows, edge.classes_, top, reject_below), stdin_format)
+        OptionError.unless(len(inputs) == 1, "-, standard input, must be the only INPUT")
+        on_device.infer_stream(
+            model, sys.stdin.buffer, emit_line, top=top, reject_below=reject_below, form=stdin_format, **opening
+        )
         return
     require_stdin(stdin_format)
-    answers: list[dict[str, Any]] = []
-    for path in inputs:
-        x, sources = load_inputs(path, edge)
-        rows = answers_for(edge.predict_proba(x), edge.classes_, top, reject_below)
-        answers += [{**row, "source": source} for row, source in zip(rows, sources, strict=True)]
+    answers = on_device.infer(model, *inputs, top=top, reject_below=reject_below, **opening)
     if as_json:
         emit_json(answers)
         return
     width = max(len(answer["source"]) for answer in answers)
     for answer in answers:
         plain(f"{answer['source']:<{width}}  {as_text(answer)}")
-
-
-def answers_for(
-    probabilities: Any, classes: list[str], top: int = 1, reject_below: float = 0.0
-) -> list[dict[str, Any]]:
-    """``label``, ``confidence`` and, for ``top`` above 1, the best labels, per row of (N, C) probabilities."""
-    order = (-probabilities).argsort(axis=1, kind="stable")[:, :top]
-    answers = []
-    for row, best in zip(probabilities, order, strict=True):
-        ranked = [{"label": classes[i], "confidence": round(float(row[i]), 6)} for i in best]
-        confidence = ranked[0]["confidence"]
-        answer = {"label": ranked[0]["label"] if confidence >= reject_below else None, "confidence": confidence}
-        answers.append(answer if top == 1 else {**answer, "top": ranked})
-    return answers
 
 
 def as_text(answer: dict[str, Any]) -> str:

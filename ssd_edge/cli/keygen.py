@@ -23,10 +23,10 @@ def command(key: Path, as_json: bool) -> None:
 
     Ed25519, in PEM without a password, as openssl reads and writes it. Needs the [sign] extra.
     """
-    from ssd_edge_runtime.storage import signing
+    from ssd_edge.on_device import keygen
 
-    public = signing.generate(key)
+    pair = keygen(key)
     if as_json:
-        emit_json({"private_key": str(key), "public_key": str(public)})
+        emit_json(pair)
     else:
-        plain(f"{key}: keep it secret; {public}: give it to those who shall trust it")
+        plain(f"{pair['private_key']}: keep it secret; {pair['public_key']}: give it to those who shall trust it")

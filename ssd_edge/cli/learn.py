@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-import warnings
+import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from ssd_edge.cli.arguments import (
-    StdinFormat,
     data_root_option,
     loading_options,
     model_argument,
@@ -20,10 +18,12 @@ from ssd_edge.cli.arguments import (
     threads_option,
     writing_options,
 )
-from ssd_edge.cli.output import common_options, emit_json, plain, progress
-from ssd_edge.on_device.learn import LearnPlan, learn_dataset, note_rare
-from ssd_edge_runtime.errors import FewSamplesWarning
+from ssd_edge.cli.output import common_options, emit_json, emit_line, passes, plain, say
+from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import Priors
+
+if TYPE_CHECKING:
+    from ssd_edge.on_device.stream_input import StreamFormat
 
 EXAMPLE = """\b
 Example:
@@ -83,15 +83,18 @@ def command(
     keep: int,
     lock_timeout: float,
     threads: int,
+    sign_with: Path | None,
     verify: bool,
+    trusted: tuple[Path, ...],
+    checkpoint_every: int | None,
     checkpoint_seconds: float | None,
     resume: bool,
     discard: bool,
     guard: str | None,
     max_drop: float,
-    stdin_format: StdinFormat,
+    stdin_format: StreamFormat,
     as_json: bool,
-    **plan: Any,
+    **plan_options: Any,
 ) -> None:
     """Learn DATA (.npz, .csv, a folder of class folders, or a built-in name) and save MODEL as a new generation.
 
@@ -105,30 +108,29 @@ def command(
     y is predicted, and each is answered by a line at once. Or they are arrays as np.save writes them, samples and
     their labels in turn. MODEL is saved at the end and at checkpoints.
     """
-    from ssd_edge.on_device.inputs import load_labelled
-    from ssd_edge.on_device.resume import Resuming
-    from ssd_edge.on_device.stream import learn_stream
-    from ssd_edge.on_device.transaction import changing
+    from ssd_edge import on_device
 
-    if data != "-":
-        require_stdin(stdin_format)
-    chosen = LearnPlan(**plan, guarded=guard is not None)
-    how = Resuming(resume, discard, chosen.checkpoint_every, checkpoint_seconds)
-    with (
-        warnings.catch_warnings(action="ignore", category=FewSamplesWarning),
-        changing(model, output, keep, lock_timeout, verify=verify, learning=True, threads=threads) as change,
-    ):
-        if data == "-":
-            learn_stream(change, chosen, how, stdin_format)
-            return
-        dataset = load_labelled(data, change.model, split=split, root=data_root)
-        judge = load_labelled(guard, change.model, split="test", root=data_root) if guard else None
-        begun = time.perf_counter()
-        with progress("learning", len(dataset) * chosen.epochs) as advance:
-            report = learn_dataset(change, dataset, chosen, how, judge, max_drop, advance)
-        report["seconds"] = round(time.perf_counter() - begun, 3)
-        if report["kept"]:
-            note_rare(change.model, dataset.names.tolist())
+    plan = on_device.LearnPlan(**plan_options)
+    resuming = on_device.Resuming(resume, discard, checkpoint_every, checkpoint_seconds)
+    writing: dict[str, Any] = {
+        "resuming": resuming,
+        "saving": on_device.Saving(output, keep, lock_timeout),
+        "loading": on_device.Loading(threads=threads, verify=verify),
+        "keys": on_device.Keys(sign_with, trusted),
+        "tell": say,
+    }
+    if data == "-":
+        OptionError.unless(
+            guard is None, "guard needs data that can be taken back: it cannot be used with standard input"
+        )
+        emit_line(on_device.learn_stream(model, sys.stdin.buffer, emit_line, plan, form=stdin_format, **writing))
+        return
+    require_stdin(stdin_format)
+    judge = None if guard is None else on_device.Guard(guard, max_drop)
+    with passes("learning") as progress:
+        report = on_device.learn(
+            model, data, plan, guard=judge, split=split, root=data_root, progress=progress, **writing
+        )
     if as_json:
         emit_json(report)
     else:

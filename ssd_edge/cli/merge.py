@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.arguments import FILE, keep_option, loading_options, lock_option, sign_with_option
-from ssd_edge.cli.output import common_options, emit_json, plain
+from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 EXAMPLE = """\b
 Example:
@@ -27,24 +27,32 @@ Example:
 @loading_options
 @common_options
 def command(
-    models: tuple[Path, ...], base: Path, output: Path, keep: int, lock_timeout: float, verify: bool, as_json: bool
+    models: tuple[Path, ...],
+    base: Path,
+    output: Path,
+    keep: int,
+    lock_timeout: float,
+    sign_with: Path | None,
+    verify: bool,
+    trusted: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Merge two or more models with the analytic readout that learned on different devices from one file.
 
     The result equals one device that saw everything.
     """
-    from ssd_edge.on_device.inputs import load_model
-    from ssd_edge.on_device.transaction import Change, check_signing
-    from ssd_edge_runtime import EdgeModel, storage
-    from ssd_edge_runtime.errors import OptionError
+    from ssd_edge.on_device import Keys, Loading, merge
 
-    if len(models) < 2:
-        raise OptionError(f"merge needs at least two models, got {len(models)}")
-    check_signing()
-    start = load_model(base, verify=verify)
-    merged = EdgeModel.merge([load_model(path, verify=verify) for path in models], base=start)
-    with storage.locked(output, lock_timeout):
-        saved = Change(merged, output, keep).save() | {"merged": [str(path) for path in models]}
+    saved = merge(
+        models,
+        base,
+        output,
+        keep=keep,
+        lock_timeout=lock_timeout,
+        loading=Loading(verify=verify),
+        keys=Keys(sign_with, trusted),
+        tell=say,
+    )
     if as_json:
         emit_json(saved)
     else:

@@ -79,6 +79,15 @@ def emit_json(document: Any) -> None:
     click.echo(NUMBERS.sub(lambda found: f"[{' '.join(found.group()[1:-1].split())}]", text))
 
 
+def emit_line(document: dict[str, Any]) -> None:
+    """One line of JSON on standard output, at once."""
+    try:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    except UnicodeEncodeError:
+        sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
 def on_terminal() -> bool:
     """Whether a person watches standard error."""
     return sys.stderr.isatty()

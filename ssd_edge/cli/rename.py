@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.arguments import model_argument, writing_options
-from ssd_edge.cli.output import common_options, emit_json, plain
+from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 EXAMPLE = """\b
 Example:
@@ -22,15 +22,21 @@ Example:
 @writing_options
 @common_options
 def command(
-    model: Path, old: str, new: str, output: Path | None, keep: int, lock_timeout: float, as_json: bool
+    model: Path,
+    old: str,
+    new: str,
+    output: Path | None,
+    keep: int,
+    lock_timeout: float,
+    sign_with: Path | None,
+    as_json: bool,
 ) -> None:
     """Call the class OLD of MODEL by the name NEW from now on; nothing else changes."""
-    from ssd_edge.on_device.transaction import changing
+    from ssd_edge.on_device import Keys, Saving, rename
 
-    with changing(model, output, keep, lock_timeout) as change:
-        change.model.rename(old, new)
-        saved = change.save()
+    saving = Saving(output, keep, lock_timeout)
+    saved = rename(model, old, new, saving=saving, keys=Keys(sign_with), tell=say)
     if as_json:
-        emit_json({**saved, "renamed": {"from": old, "to": new}})
+        emit_json(saved)
     else:
         plain(f"{saved['file']}: {old} is now called {new} (generation {saved['generation']})")

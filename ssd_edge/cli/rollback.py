@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.arguments import lock_option, model_argument
-from ssd_edge.cli.history import describe
 from ssd_edge.cli.output import common_options, emit_json, plain
 
 EXAMPLE = """\b
@@ -24,9 +23,9 @@ Example:
 @common_options
 def command(model: Path, to: int | None, lock_timeout: float, as_json: bool) -> None:
     """Make an earlier generation of MODEL current; what was current is kept, so that one can return to it."""
-    from ssd_edge_runtime import storage
+    from ssd_edge.on_device import rollback
 
-    row = describe(storage.rollback(model, to, lock_timeout=lock_timeout))
+    row = rollback(model, to, lock_timeout=lock_timeout)
     if as_json:
         emit_json(row)
     else:

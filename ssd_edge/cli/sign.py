@@ -22,13 +22,10 @@ Example:
 @common_options
 def command(model: Path, key: Path, lock_timeout: float, as_json: bool) -> None:
     """Sign MODEL as it is now; the signature stands beside it, in MODEL.sig. Needs the [sign] extra."""
-    from ssd_edge_runtime import storage
-    from ssd_edge_runtime.storage import signing
+    from ssd_edge.on_device import sign
 
-    with storage.locked(model, lock_timeout):
-        digest = signing.sign(model, key)
-    signature = signing.signature_path(model)
+    signed = sign(model, key, lock_timeout=lock_timeout)
     if as_json:
-        emit_json({"file": str(model), "digest": digest, "signature": str(signature)})
+        emit_json(signed)
     else:
-        plain(f"{signature}: signature of {digest[:12]}...")
+        plain(f"{signed['signature']}: signature of {signed['digest'][:12]}...")

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ssd_edge.cli.arguments import model_argument
 from ssd_edge.cli.output import common_options, emit_json, fail, plain, require_torch
-from ssd_edge_runtime.errors import EdgeModelError
-
-if TYPE_CHECKING:
-    from ssd_edge_export.verification.report import Check
 
 EXAMPLE = """\b
 Example:
@@ -20,20 +15,6 @@ Example:
   ssd-edge verify model.onnx --against runs/first
 """
 MARKS = {True: "ok", False: "FAILED", None: "-"}
-
-
-def signature(model: Path, key: Path) -> Check:
-    """Whether ``key`` has signed ``model``."""
-    from ssd_edge_export.verification.report import Check
-    from ssd_edge_runtime.model_file import read_file
-    from ssd_edge_runtime.storage import signing
-
-    signing.public_key(key)
-    try:
-        signing.check(model, read_file(model), [key])
-    except EdgeModelError as error:
-        return Check("signature", False, str(error))
-    return Check("signature", True, f"by the owner of {key}")
 
 
 @click.command(short_help="Check a file: digest, structure, the same logits from every engine.", epilog=EXAMPLE)
@@ -62,7 +43,10 @@ def command(model: Path, against: Path | None, public_key: Path | None, as_json:
 
     report = verify(model, against)
     if public_key is not None:
-        report.checks.append(signature(model, public_key))
+        from ssd_edge.on_device import check_signature
+        from ssd_edge_export.verification.report import Check
+
+        report.checks.append(Check(**check_signature(model, public_key)))
     if as_json:
         emit_json(report.as_dict())
     else:

@@ -1,44 +1,82 @@
-"""Loading models and data for device commands; imports neither torch nor anything that does."""
+"""Models and data as device functions take them: by name or path, or as they are in memory."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge.cli.arguments import remembered
-from ssd_edge.cli.output import say
 from ssd_edge.data import Dataset, load, load_arrays
+from ssd_edge.data.tables import number_labels
+from ssd_edge.on_device.callbacks import Tell, silent
+from ssd_edge.on_device.keys import Keys
 from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.serving.inputs import as_names, as_samples
+
+Model = str | Path | EdgeModel
+"""A model file, or a model that is loaded already."""
+Data = str | Path | Dataset | tuple[Any, Any]
+"""Labelled samples: a built-in name, a file or folder, a Dataset, or arrays (x, y) as ``partial_fit`` has."""
 
 
-def load_model(path: Path, *, engine: str = "auto", threads: int = 1, verify: bool = True) -> EdgeModel:
-    """``EdgeModel.load``, with a warning where the digest is not checked."""
-    if not verify:
-        say(f"warning: {path}: digest not checked")
-    trusted = remembered("trusted") or ()
-    return EdgeModel.load(path, engine=engine, threads=threads, verify=verify, trusted=trusted)
+@dataclass(frozen=True)
+class Loading:
+    """How a model file is opened."""
+
+    engine: str = "auto"
+    """What computes the answers: "csr", "onnxruntime", or "auto", the faster one."""
+    threads: int = 1
+    """Cores for ONNX Runtime, also where it runs an encoder."""
+    verify: bool = True
+    """Whether the file's digest is checked."""
 
 
-def load_inputs(path: Path, model: EdgeModel) -> tuple[NDArray[np.float32], list[str]]:
-    """Samples of a file or folder in the model's shape, and where each comes from."""
-    shape = model.state.input_shape
-    x, sources = load_arrays(path, channels=channels_of(shape))
-    width = model.state.sample_width
+def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), tell: Tell = silent) -> EdgeModel:
+    """The model in a file, or the one given; tells a warning where the digest is not checked."""
+    if isinstance(model, EdgeModel):
+        return model
+    if not loading.verify:
+        tell(f"warning: {model}: digest not checked")
+    return EdgeModel.load(
+        model, engine=loading.engine, threads=loading.threads, verify=loading.verify, trusted=keys.trusted
+    )
+
+
+def load_inputs(samples: Any, model: EdgeModel) -> tuple[Float32, list[str]]:
+    """Samples (N, *input_shape), and where each comes from: ``photo.png``, ``part.npz[3]``, ``sample 3``.
+
+    ``samples``: the path of an image, a folder of images, ``.npz``, ``.npy`` or ``.csv``; or an array, of several
+    samples or one, in the model's shape or flat. Raises DataError, EdgeModelError or OSError.
+    """
+    shape, width = model.state.input_shape, model.state.sample_width
+    if not isinstance(samples, str | Path):
+        x = as_samples(samples, shape, width).reshape(-1, *shape)
+        return x, [f"sample {number}" for number in range(1, len(x) + 1)]
+    x, sources = load_arrays(samples, channels=channels_of(shape))
     if x.shape in (shape, (width,)):
-        return x.reshape(1, *shape), [str(path)]
-    check_shape(x, shape, width, str(path))
+        return x.reshape(1, *shape), [str(samples)]
+    check_shape(x, shape, width, str(samples))
     return x.reshape(-1, *shape), sources
 
 
-def load_labelled(data: str, model: EdgeModel, *, split: str, root: Path | None) -> Dataset:
-    """A labelled data set whose samples fit the model."""
+def load_labelled(data: Data, model: EdgeModel, *, split: str, root: str | Path | None = None) -> Dataset:
+    """A labelled data set whose samples fit the model; ``split`` and ``root`` are for data given by name.
+
+    Raises DataError, EdgeModelError, or MissingExtraError where a built-in data set needs torchvision.
+    """
     shape, width = model.state.input_shape, model.state.sample_width
+    if isinstance(data, tuple):
+        x = as_samples(data[0], shape, width)
+        return Dataset(x, *number_labels(as_names(data[1], len(x))))
+    if isinstance(data, Dataset):
+        check_shape(data.x, shape, width, "data")
+        return data
     dataset = load(data, split=split, root=root, channels=channels_of(shape))  # type: ignore[arg-type]
-    check_shape(dataset.x, shape, width, data)
+    check_shape(dataset.x, shape, width, str(data))
     return dataset
 
 

@@ -6,19 +6,16 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ssd_edge.cli.output import say
 from ssd_edge.data import Dataset
+from ssd_edge.on_device.callbacks import Tell, silent
+from ssd_edge.on_device.transaction import Change
 from ssd_edge_runtime.checkpoints import Unfinished, find
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.storage.journal import journal_path
-
-if TYPE_CHECKING:
-    from ssd_edge.on_device.transaction import Change
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Resuming:
     discard: bool = False
     """Start over."""
     every: int | None = None
-    """Checkpoint after so many samples."""
+    """Checkpoint after so many samples; then no call to the model has more."""
     seconds: float | None = None
     """Checkpoint after so many seconds."""
 
@@ -43,7 +40,9 @@ class Resuming:
         OptionError.unless(not (self.resume and self.discard), "resume and discard exclude each other")
 
 
-def look(change: Change, plan: dict[str, Any], how: Resuming, *, endless: bool = False) -> Unfinished | None:
+def look(
+    change: Change, plan: dict[str, Any], how: Resuming, tell: Tell = silent, *, endless: bool = False
+) -> Unfinished | None:
     """What to go on from, or None to begin; ``plan`` is what decides the result.
 
     Samples that are ``endless`` come only once: there, resuming nothing is no mistake.
@@ -60,7 +59,7 @@ def look(change: Change, plan: dict[str, Any], how: Resuming, *, endless: bool =
         why = f"{path} is void: the file that it began from has changed since" if found else f"there is no {path}"
         OptionError.unless(endless or not how.resume, f"nothing to resume: {why}")
         if found:
-            say(f"note: {why}")
+            tell(f"note: {why}")
         return None
     if how.resume:
         OptionError.unless(
@@ -117,13 +116,3 @@ class Pace:
             return False
         self._samples, self._since = 0, now
         return True
-
-
-def refuse_unfinished(target: Path, digest: str | None) -> None:
-    """Refuse another change of a file while learning that was cut off could still go on from it."""
-    found = find(target)
-    if found and found.progress and not found.void(digest) and not found.finished(target):
-        raise OptionError(
-            f"{journal_path(target)} holds {found.progress['samples']} samples of learning that was cut off, "
-            "which this change would make void: finish it with ssd-edge learn --resume, or delete that file"
-        )

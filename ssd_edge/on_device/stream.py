@@ -1,104 +1,159 @@
-"""Samples on standard input, answered line by line, for a shell or another language to drive."""
+"""Samples that come one after another, each answered at once: predicted, or learned."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ssd_edge.cli.arguments import StdinFormat
-from ssd_edge.cli.infer import answers_for
-from ssd_edge.on_device.learn import LearnPlan, analytic_options, options_for, solve_by, use
+from ssd_edge.on_device.answers import answers_for
+from ssd_edge.on_device.callbacks import Answer, Tell, silent
+from ssd_edge.on_device.inputs import Loading, Model, load_model
+from ssd_edge.on_device.keys import Keys
+from ssd_edge.on_device.plan import LearnPlan, analytic_options, options_for, solve_by, use
 from ssd_edge.on_device.resume import Pace, Resuming
 from ssd_edge.on_device.stream_checkpoints import StreamStore
-from ssd_edge.on_device.stream_input import Samples, read_samples
-from ssd_edge.on_device.transaction import Change
+from ssd_edge.on_device.stream_input import Samples, Source, StreamFormat, read_samples
+from ssd_edge.on_device.transaction import Change, Saving, changing
 from ssd_edge_runtime import EdgeModel
-from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
+from ssd_edge_runtime.errors import DataError, EdgeModelError, FewSamplesWarning, OptionError
 from ssd_edge_runtime.options import LearningOptions
 
-Judge = Callable[[NDArray[np.float32]], list[dict[str, Any]]]
 
+def infer_stream(
+    model: Model,
+    source: Source,
+    answer: Answer,
+    *,
+    top: int = 1,
+    reject_below: float = 0.0,
+    form: StreamFormat = "auto",
+    loading: Loading = Loading(),
+    keys: Keys = Keys(),
+    tell: Tell = silent,
+) -> None:
+    """Label every sample of a stream, each answered before the next one is read.
 
-def infer_stream(model: EdgeModel, judge: Judge, stdin_format: StdinFormat) -> None:
-    """Answer every sample with what ``judge`` makes of the probabilities (N, C) of those sent together."""
-    for samples in read_samples(model, stdin_format, labelled=False):
+    ``source``: a binary file, or any iterable of lines or of bytes, with JSON lines (``[...]``, or ``{"x": [...],
+    "id": ...}``) or ``.npy`` arrays of one sample or several. ``answer`` hears what :func:`infer` would return for
+    each sample; its ``source`` is the id, ``line 3``, or ``frame 3, sample 1``. What cannot be used is answered by
+    ``{"error": ...}``, and the stream goes on. Raises DataError where nothing more can be read, EdgeModelError and
+    OSError for the file.
+
+    >>> infer_stream("model.onnx", ["[0.5, 0.1, 0.9]"], print)  # doctest: +SKIP
+    {'label': 'cat', 'confidence': 0.98, 'source': 'line 1'}
+    """
+    edge = load_model(model, loading, keys, tell)
+    for samples in read_samples(edge, source, form, labelled=False):
         if isinstance(samples, DataError):
-            refuse(samples)
+            answer(_refusal(samples))
         else:
-            predict(model, samples, judge)
+            _predict(edge, samples, answer, top, reject_below)
 
 
-def predict(model: EdgeModel, samples: Samples, judge: Judge) -> None:
-    """A line for each sample."""
-    for row, source in zip(judge(model.predict_proba(samples.x)), samples.sources(), strict=True):
+def _predict(model: EdgeModel, samples: Samples, answer: Answer, top: int = 1, reject_below: float = 0.0) -> None:
+    """An answer for each sample."""
+    rows = answers_for(model.predict_proba(samples.x), model.classes_, top, reject_below)
+    for row, source in zip(rows, samples.sources(), strict=True):
         answer({**row, "source": source})
 
 
-def learn_stream(change: Change, plan: LearnPlan, how: Resuming, stdin_format: StdinFormat) -> None:
-    """Learn samples that have labels, predict those that have none; save at checkpoints and at the end.
+def _refusal(problem: DataError | EdgeModelError) -> dict[str, Any]:
+    """The answer to a line or frame that cannot be used; the next one is read all the same."""
+    return {"error": str(problem)}
 
-    An answer to what was learned says how many samples are on storage by then, and which ``generation`` the file
-    is; the last line is the report. Samples cannot be read again, so ``--resume`` goes on with other ones.
+
+def learn_stream(
+    model: str | Path,
+    source: Source,
+    answer: Answer,
+    plan: LearnPlan = LearnPlan(),
+    *,
+    form: StreamFormat = "auto",
+    resuming: Resuming = Resuming(),
+    saving: Saving = Saving(),
+    loading: Loading = Loading(),
+    keys: Keys = Keys(),
+    tell: Tell = silent,
+) -> dict[str, Any]:
+    """Learn samples of a stream that have labels, predict the others; save at checkpoints and at the end.
+
+    ``source`` is as in :func:`infer_stream`; labels are the ``y`` of a line, or every second array. ``answer``
+    hears of what was learned: ``learned`` (its label or labels), ``samples`` so far, how many of them are
+    ``stored``, the file's ``generation``, and ``source``. Samples cannot be read again, so resuming goes on with
+    other ones.
+
+    Returns ``samples``, ``resumed``, ``classes_added``, ``withheld``, ``stored``, ``generation`` and ``file``;
+    where anything was learned, also ``classes`` and ``samples_seen``. Raises SSDEdgeError or OSError; what was put
+    on storage by then stays there.
+
+    >>> lines = ['{"x": [0.5, 0.1, 0.9], "y": "cat"}', "[0.5, 0.1, 0.9]"]
+    >>> learn_stream("model.onnx", lines, print)["samples"]  # doctest: +SKIP
+    {'learned': 'cat', 'samples': 1, 'stored': 0, 'generation': 1, 'source': 'line 1'}
+    {'label': 'cat', 'confidence': 0.98, 'source': 'line 2'}
+    1
     """
-    OptionError.unless(
-        not plan.guarded, "guard needs data that can be taken back: it cannot be used with standard input"
-    )
     OptionError.unless(plan.epochs == 1, f"epochs must be 1 with standard input, got {plan.epochs}")
-    model = change.model
-    known, options = model.classes_, options_for(model, plan)
-    solve_by(model, analytic_options(model, plan))
-    store = StreamStore(change, plan, how)
-    try:
-        learned = learn_all(model, options, store, Pace(how), stdin_format)
-        report = store.save(learned) if learned or store.resumed else {"file": str(change.target)}
-    except BaseException:
-        store.close(failed=True)
-        raise
-    store.close()
-    added = [name for name in model.classes_ if name not in known]
-    counted = {"samples": learned, "resumed": store.resumed, "classes_added": added, "withheld": model.withheld_}
-    answer({**counted, **store.place, **report})
+    with (
+        warnings.catch_warnings(action="ignore", category=FewSamplesWarning),
+        changing(model, saving, loading=loading, keys=keys, learning=True, tell=tell) as change,
+    ):
+        options = options_for(change.model, plan)
+        solve_by(change.model, analytic_options(change.model, plan))
+        store = StreamStore(change, plan, resuming, tell)
+        return StreamLesson(change, store, options, Pace(resuming), answer).learn(source, form)
 
 
-def learn_all(
-    model: EdgeModel, options: LearningOptions | None, store: StreamStore, pace: Pace, stdin_format: StdinFormat
-) -> int:
-    """Learn or predict, and answer, as samples come; returns how many were learned."""
-    learned = 0
-    for samples in read_samples(model, stdin_format, labelled=True):
+@dataclass
+class StreamLesson:
+    """A stream on its way into a model."""
+
+    change: Change
+    store: StreamStore
+    options: LearningOptions | None
+    pace: Pace
+    answer: Answer
+    learned: int = 0
+    """Samples of this stream."""
+
+    def learn(self, source: Source, form: StreamFormat) -> dict[str, Any]:
+        """Answer all samples, and save; returns the report."""
+        model, store = self.change.model, self.store
+        known = model.classes_
+        try:
+            for samples in read_samples(model, source, form, labelled=True):
+                self._take(samples)
+            saved = (
+                store.save(self.learned) if self.learned or store.resumed else {"file": str(self.change.target)}
+            )
+        except BaseException:
+            store.close(failed=True)
+            raise
+        store.close()
+        added = [name for name in model.classes_ if name not in known]
+        counted = {"samples": self.learned, "resumed": store.resumed, "classes_added": added}
+        return {**counted, "withheld": model.withheld_, **store.place, **saved}
+
+    def _take(self, samples: Samples | DataError) -> None:
+        """Learn or predict what was sent together, and answer."""
+        model = self.change.model
         if isinstance(samples, DataError):
-            refuse(samples)
+            self.answer(_refusal(samples))
         elif samples.labels is None:
-            predict(model, samples, lambda rows: answers_for(rows, model.classes_))
+            _predict(model, samples, self.answer)
         else:
-            use(model, options)
+            use(model, self.options)
             try:
                 model.partial_fit(samples.x, samples.labels)
             except EdgeModelError as error:
-                refuse(error)
-                continue
-            learned += len(samples.x)
-            if pace.due(len(samples.x)):
-                store.checkpoint(learned)
-            names = samples.labels[0] if samples.single else samples.labels
-            answer({"learned": names, "samples": learned, **store.place, "source": samples.source})
-    return learned
+                self.answer(_refusal(error))
+            else:
+                self._learned(samples, samples.labels)
 
-
-def answer(document: dict[str, Any]) -> None:
-    """One line of JSON on standard output, at once."""
-    try:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-    except UnicodeEncodeError:
-        sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
-
-
-def refuse(problem: DataError | EdgeModelError) -> None:
-    """The answer to a line or frame that cannot be used; the next one is read all the same."""
-    answer({"error": str(problem)})
+    def _learned(self, samples: Samples, labels: list[str]) -> None:
+        self.learned += len(samples.x)
+        if self.pace.due(len(samples.x)):
+            self.store.checkpoint(self.learned)
+        names = labels[0] if samples.single else labels
+        self.answer({"learned": names, "samples": self.learned, **self.store.place, "source": samples.source})

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from ssd_edge.cli.output import say
-from ssd_edge.on_device.learn import LearnPlan, use
+from ssd_edge.on_device.callbacks import Tell
+from ssd_edge.on_device.plan import LearnPlan, use
 from ssd_edge.on_device.resume import Resuming, look
 from ssd_edge.on_device.transaction import Change
 from ssd_edge_runtime.checkpoints import Checkpoints
 
 
 class StreamStore:
-    """Checkpoints and saves of a model that learns from standard input, which cannot be read again."""
+    """Checkpoints and saves of a model that learns from a stream, which cannot be read again."""
 
-    def __init__(self, change: Change, plan: LearnPlan, how: Resuming) -> None:
+    def __init__(self, change: Change, plan: LearnPlan, how: Resuming, tell: Tell) -> None:
         """Go on with a journal where asked to; raises OptionError where there is one and nobody asked."""
         self._change, self._own = change, change.model.learning
         deciding = {"data": "standard input", "lr": plan.lr, "distill": plan.distill}
         self._work = Checkpoints(change.model, change.target, deciding)
-        unfinished = look(change, deciding, how, endless=True)
+        unfinished = look(change, deciding, how, tell, endless=True)
         self.resumed = unfinished.progress.get("samples", 0) if unfinished else 0
         """Samples that the journal held at the start."""
         self.samples = 0
@@ -29,7 +29,7 @@ class StreamStore:
         self._journal = unfinished is not None or (how.asked and not self._work.whole)
         if unfinished:
             self._work.go_on(unfinished)
-            say(f"resumed: {self.resumed} samples of {self._work.path}")
+            tell(f"resumed: {self.resumed} samples of {self._work.path}")
         elif self._journal:
             self._work.begin()
 

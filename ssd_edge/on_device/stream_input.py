@@ -1,19 +1,17 @@
-"""What comes on standard input, as samples with or without labels: JSON lines, or arrays one after another."""
+"""What comes on a stream, as samples with or without labels: JSON lines, or arrays one after another."""
 
 from __future__ import annotations
 
 import io
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
-from ssd_edge.cli.arguments import StdinFormat
 from ssd_edge.data.limits import check_text
 from ssd_edge.data.npy_stream import CutOffError, read_frames
 from ssd_edge.data.tables import as_samples
@@ -21,6 +19,10 @@ from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 
+StreamFormat = Literal["auto", "json", "npy"]
+"""JSON lines, or arrays as ``np.save`` writes them, one after another; "auto" tells by the first byte."""
+Source = IO[bytes] | Iterable[str | bytes]
+"""A binary file (a pipe, standard input), lines of text, or bytes piece by piece as they come."""
 LONGEST_LINE = 1 << 26
 """Bytes; an endless line is refused before it fills the memory."""
 
@@ -45,13 +47,15 @@ class Samples:
         return [f"{self.source}, sample {number}" for number in range(1, len(self.x) + 1)]
 
 
-def read_samples(model: EdgeModel, kind: StdinFormat, *, labelled: bool) -> Iterator[Samples | DataError]:
-    """Standard input's samples as soon as they are there, or a DataError that names a line or frame to go past.
+def read_samples(
+    model: EdgeModel, source: Source, kind: StreamFormat, *, labelled: bool
+) -> Iterator[Samples | DataError]:
+    """A stream's samples as soon as they are there, or a DataError that names a line or frame to go past.
 
-    "auto" tells arrays from lines by the first byte. ``labelled``: every second frame holds the labels of the one
-    before. Raises DataError where nothing after it can be read.
+    ``labelled``: every second frame holds the labels of the one before. Raises DataError where nothing after it
+    can be read.
     """
-    stream = _bytes_of(sys.stdin.buffer)
+    stream = _as_file(source)
     if kind == "auto":
         kind = "npy" if stream.peek(1)[:1] == MAGIC_PREFIX[:1] else "json"
     shape, width = model.state.input_shape, model.state.sample_width
@@ -65,8 +69,34 @@ def read_samples(model: EdgeModel, kind: StdinFormat, *, labelled: bool) -> Iter
         yield error
 
 
-def _bytes_of(stream: Any) -> io.BufferedReader:
-    return stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)
+def _as_file(source: Any) -> io.BufferedReader:
+    if isinstance(source, io.BufferedReader):
+        return source
+    return io.BufferedReader(source if hasattr(source, "readinto") else _Pieces(source))
+
+
+class _Pieces(io.RawIOBase):
+    """What an iterator gives, as a file: each piece can be read as soon as it is there."""
+
+    def __init__(self, pieces: Iterable[str | bytes]) -> None:
+        self._pieces, self._left = iter(pieces), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = piece if isinstance(piece, bytes) else _as_line(piece)
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+def _as_line(text: str) -> bytes:
+    return text.removesuffix("\n").encode(errors="surrogatepass") + b"\n"
 
 
 def _read_lines(stream: IO[bytes], shape: tuple[int, ...], width: int) -> Iterator[Samples | DataError]:

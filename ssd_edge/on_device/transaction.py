@@ -8,12 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.cli.arguments import remembered
-from ssd_edge.on_device.inputs import load_model
-from ssd_edge.on_device.resume import refuse_unfinished
-from ssd_edge_runtime import EdgeModel, storage
+from ssd_edge.on_device.callbacks import Tell, silent
+from ssd_edge.on_device.inputs import Loading, load_model
+from ssd_edge.on_device.keys import Keys
+from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.checkpoints import find
 from ssd_edge_runtime.errors import OptionError
-from ssd_edge_runtime.storage import signing
+from ssd_edge_runtime.storage import KEEP, locked
+from ssd_edge_runtime.storage.journal import journal_path
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Where the changed model goes."""
+
+    output: str | Path | None = None
+    """Another file, the model's own staying as it is; None for a new generation of that."""
+    keep: int = KEEP
+    """Earlier generations to keep."""
+    lock_timeout: float = 10.0
+    """Seconds to wait for another process that is writing the file."""
 
 
 @dataclass
@@ -23,6 +37,7 @@ class Change:
     model: EdgeModel
     target: Path
     keep: int
+    keys: Keys
     saved: bool = False
     """Whether what stands at ``target`` is a checkpoint of this very change, and so no generation to return to."""
 
@@ -33,8 +48,7 @@ class Change:
 
     def save(self, announce: Callable[[str], None] = lambda digest: None) -> dict[str, Any]:
         """Save atomically; once this returns it is on storage. ``announce`` hears the new digest before."""
-        key = remembered("sign_with")
-        sign = signing.signer(self.target, key) if key else lambda digest: None
+        sign = self.keys.signer(self.target)
 
         def both(digest: str) -> None:
             sign(digest)
@@ -47,42 +61,42 @@ class Change:
 
 @contextmanager
 def changing(
-    model: Path,
-    output: Path | None,
-    keep: int,
-    lock_timeout: float,
+    model: str | Path,
+    saving: Saving = Saving(),
     *,
-    verify: bool = True,
+    loading: Loading = Loading(),
+    keys: Keys = Keys(),
     learning: bool = False,
-    threads: int = 1,
+    tell: Tell = silent,
 ) -> Iterator[Change]:
     """Hold the writer's lock of the file that will be replaced, from before it is read.
 
     Unless this is ``learning`` itself, refuse while learning that was cut off could still go on from that file.
     """
-    if not model.exists():
-        raise FileNotFoundError(2, "No such file", str(model))
-    target = output or model
-    check_signing()
-    with storage.locked(target, lock_timeout):
-        change = Change(load_model(model, verify=verify, threads=threads), target, keep)
-        if not learning and output is None:
+    path = Path(model)
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file", str(path))
+    target = path if saving.output is None else Path(saving.output)
+    keys.check()
+    with locked(target, saving.lock_timeout):
+        change = Change(load_model(path, loading, keys, tell), target, saving.keep, keys)
+        if not learning and saving.output is None:
             refuse_unfinished(target, change.model.digest)
         yield change
 
 
-def check_signing() -> None:
-    """Refuse to write, where only signed files are loaded, a file that would not be. Raises SSDEdgeError."""
-    key, trusted = remembered("sign_with"), [*(remembered("trusted") or ()), *signing.trusted_keys()]
-    if not trusted:
-        return
-    if not key:
-        raise OptionError("only signed files are loaded here: give --sign-with KEY, so that the result can be")
-    signing.check_signer(key, trusted)
+def refuse_unfinished(target: Path, digest: str | None) -> None:
+    """Refuse another change of a file while learning that was cut off could still go on from it."""
+    found = find(target)
+    if found and found.progress and not found.void(digest) and not found.finished(target):
+        raise OptionError(
+            f"{journal_path(target)} holds {found.progress['samples']} samples of learning that was cut off, "
+            "which this change would make void: finish it with ssd-edge learn --resume, or delete that file"
+        )
 
 
 def saved_as(model: EdgeModel, path: Path) -> dict[str, Any]:
-    """What every command that saves a model reports."""
+    """What every function that saves a model reports."""
     state = model.state
     return {
         "file": str(path),

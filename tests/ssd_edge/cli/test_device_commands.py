@@ -129,7 +129,7 @@ def test_a_class_is_answered_from_min_samples_on(taught: dict[str, Path]) -> Non
 
 
 def test_eval_says_how_far_confidence_can_be_believed() -> None:
-    from ssd_edge.cli.eval import calibration
+    from ssd_edge.on_device.answers import calibration
 
     confidence = np.repeat([0.9, 0.5], [40, 20])
     right = np.r_[np.arange(40) < 34, np.arange(20) < 10]

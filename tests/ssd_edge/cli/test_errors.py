@@ -26,7 +26,7 @@ NEEDS_A_MODEL = {
     "verify": "verify {}",
 }
 NEEDS_A_FILE = NEEDS_A_MODEL | {"history": "history {}", "rollback": "rollback {}"}
-NEEDS_A_RUN = {"prune": "prune {}", "export": "export {} -o out.onnx"}
+NEEDS_A_RUN = {"prune": "prune {}", "sweep": "sweep {}", "export": "export {} -o out.onnx"}
 NEEDS_DATA = {
     "train": "train {} -o run",
     "compare": "compare {} --methods ssd -o compared",
@@ -38,6 +38,7 @@ WRONG_VALUES = {
     "train": "train digits --readout crystal-ball",
     "compare": "compare digits --seeds some",
     "prune": "prune run --criterion luck",
+    "sweep": "sweep run --seeds some",
     "export": "export run --values float7",
     "dataset": "dataset digits --split half",
     "encoder": "encoder digits --epochs some",

@@ -19,7 +19,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.cli import learn, main
+from ssd_edge.cli import main
+from ssd_edge.on_device import learn
 
 CALLS = ("write", "fsync", "ftruncate", "replace", "unlink", "link", "mkdir")
 assert learn  # what a command imports is loaded before the first fork

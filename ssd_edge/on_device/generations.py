@@ -1,0 +1,51 @@
+"""Earlier generations of a model file: listed, and gone back to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ssd_edge_runtime import storage
+from ssd_edge_runtime.storage import Generation
+
+
+def history(model: str | Path) -> dict[str, Any]:
+    """The file ``model`` and its earlier generations: ``file``, and ``generations``, the newest first.
+
+    Each has ``generation`` (its number), ``current``, ``time`` in UTC by the clock of the moment it was written,
+    ``samples``, ``classes``, ``file_bytes``, ``digest``, ``parent`` (the digest of what it was learned from) and
+    ``problem``, null unless it is damaged. Raises OSError.
+
+    >>> [row["samples"] for row in history("model.onnx")["generations"]]  # doctest: +SKIP
+    [80, 0]
+    """
+    return {"file": str(model), "generations": [describe(generation) for generation in storage.history(model)]}
+
+
+def rollback(model: str | Path, to: int | None = None, *, lock_timeout: float = 10.0) -> dict[str, Any]:
+    """Make an earlier generation current; what was current is kept, so that one can return to it.
+
+    ``to``: its number, None for the one before; ``lock_timeout``: seconds to wait for another process that is
+    writing the file. Returns the generation as :func:`history` describes it. Raises EdgeModelError where there is
+    no such generation or it is damaged, OSError.
+
+    >>> rollback("model.onnx")["samples"]  # doctest: +SKIP
+    0
+    """
+    return describe(storage.rollback(model, to, lock_timeout=lock_timeout))
+
+
+def describe(generation: Generation) -> dict[str, Any]:
+    """A generation as JSON."""
+    return {
+        "generation": generation.number,
+        "current": generation.current,
+        "time": datetime.fromtimestamp(generation.time, UTC).isoformat(timespec="seconds"),
+        "samples": generation.samples,
+        "classes": generation.classes,
+        "file_bytes": generation.file_bytes,
+        "digest": generation.digest,
+        "parent": generation.parent,
+        "problem": generation.problem,
+    }

@@ -1,0 +1,193 @@
+"""A labelled data set learned by a model file: guard, checkpoints, and what is reported."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssd_edge.data import Dataset
+from ssd_edge.on_device.callbacks import Progress, Tell, silent, unwatched
+from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model
+from ssd_edge.on_device.keys import Keys
+from ssd_edge.on_device.plan import LearnPlan, analytic_options, options_for, passes, solve_by, use
+from ssd_edge.on_device.resume import Pace, Resuming, digest_of_data, look
+from ssd_edge.on_device.transaction import Change, Saving, changing, saved_as
+from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished
+from ssd_edge_runtime.errors import FewSamplesWarning, OptionError
+from ssd_edge_runtime.options import LearningOptions
+
+RARE = 50
+"""Samples below which a class is missed often, beside classes of IMBALANCED times as many."""
+IMBALANCED = 10
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Labelled data on which accuracy must hold, or nothing is saved."""
+
+    data: Data
+    """Of data given by name, the test part."""
+    max_drop: float = 0.0
+    """Accuracy on it that may be lost, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        OptionError.unless(0 <= self.max_drop <= 1, f"max-drop must be between 0 and 1, got {self.max_drop}")
+
+
+def learn(
+    model: str | Path,
+    data: Data,
+    plan: LearnPlan = LearnPlan(),
+    *,
+    guard: Guard | None = None,
+    resuming: Resuming = Resuming(),
+    split: str = "train",
+    root: str | Path | None = None,
+    saving: Saving = Saving(),
+    loading: Loading = Loading(),
+    keys: Keys = Keys(),
+    tell: Tell = silent,
+    progress: Progress = unwatched,
+) -> dict[str, Any]:
+    """Learn labelled samples and save the file ``model`` as a new generation; unknown labels become new classes.
+
+    ``data``: a built-in name, a file, a folder of class folders, arrays (x, y) or a Dataset; ``split`` and
+    ``root`` are for data given by name. Once this returns, what it reports is on storage. Where ``guard`` does not
+    hold, nothing is saved and ``kept`` is false. Checkpoints go to a journal beside the file; after a kill, the
+    same call with ``Resuming(resume=True)`` goes on from the last one and ends where it would have ended.
+
+    Returns ``samples``, ``epochs``, ``resumed``, ``classes_added``, ``checkpoints``, ``kept``, ``guard`` where
+    there is one (``before``, ``after``, ``max_drop``), ``withheld`` (classes too few samples of which were seen to
+    be answered, and how many), ``file``, ``generation``, ``classes``, ``samples_seen`` and ``seconds``. Raises
+    SSDEdgeError or OSError; the file is then what it was.
+
+    >>> learn("model.onnx", "new.npz")["classes_added"]  # doctest: +SKIP
+    ['emu', 'fox']
+    >>> learn("model.onnx", (x, labels), guard=Guard("test.npz", max_drop=0.02))["kept"]  # doctest: +SKIP
+    True
+    """
+    with (
+        warnings.catch_warnings(action="ignore", category=FewSamplesWarning),
+        changing(model, saving, loading=loading, keys=keys, learning=True, tell=tell) as change,
+    ):
+        dataset = load_labelled(data, change.model, split=split, root=root)
+        judge = load_labelled(guard.data, change.model, split="test", root=root) if guard else None
+        begun = time.perf_counter()
+        lesson = Lesson(change, dataset, plan, resuming, tell, progress)
+        report = lesson.learn(judge, guard.max_drop if guard else 0.0)
+        report["seconds"] = round(time.perf_counter() - begun, 3)
+        if report["kept"]:
+            note_rare(change.model, dataset.names.tolist(), tell)
+    return report
+
+
+@dataclass
+class Lesson:
+    """One data set on its way into a model."""
+
+    change: Change
+    dataset: Dataset
+    plan: LearnPlan
+    how: Resuming
+    tell: Tell
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self._known = self.change.model.classes_
+
+    def learn(self, judge: Dataset | None, max_drop: float) -> dict[str, Any]:
+        """Learn, judge, save; returns what is reported, but for the time that it took."""
+        change, model = self.change, self.change.model
+        deciding = self._deciding()
+        options = options_for(model, self.plan)
+        unfinished = look(change, deciding, self.how, self.tell)
+        solved_by = analytic_options(model, self.plan)
+        report: dict[str, Any] = {"samples": len(self.dataset), "epochs": self.plan.epochs}
+        if unfinished and unfinished.finished(change.target):
+            return report | self._finished_before(unfinished)
+        before = model.score(judge.x, judge.names) if judge else 0.0
+        solve_by(model, solved_by)
+        work = Checkpoints(model, change.target, deciding)
+        with keeping(work, unfinished, self.tell) as done:
+            self._learn_all(work, options, done)
+            report["resumed"] = done.get("samples", 0)
+            report["classes_added"] = [name for name in model.classes_ if name not in self._known]
+            report |= {"checkpoints": work.count, "kept": True}
+            if judge:
+                after = model.score(judge.x, judge.names)
+                report["guard"] = {"before": before, "after": after, "max_drop": max_drop}
+                report["kept"] = before - after <= max_drop
+            if report["kept"]:
+                report |= {"withheld": model.withheld_} | change.save(work.announce)
+            else:
+                report |= {"file": str(change.target), "generation": None, "classes": self._known}
+            work.drop()
+        return report
+
+    def _deciding(self) -> dict[str, Any]:
+        """What decides the result, as the journal remembers it."""
+        options = dataclasses.asdict(self.plan) | {"checkpoint_every": self.how.every}
+        return {"data": digest_of_data(self.dataset), **options}
+
+    def _learn_all(self, work: Checkpoints, options: LearningOptions | None, done: dict[str, int]) -> None:
+        """Go through the data, but for the calls that were ``done`` before, with a checkpoint now and then."""
+        model, own = self.change.model, self.change.model.learning
+        dataset, total = self.dataset, len(self.dataset) * self.plan.epochs
+        pace, learned = Pace(self.how), 0
+        calls = passes(dataset, self.plan, self.how.every, self._known, own.batch_size if own else 128)
+        for number, samples in enumerate(calls, 1):
+            learned += len(samples)
+            self.progress(learned, total)
+            if number <= done.get("calls", 0):
+                continue
+            use(model, options)
+            model.partial_fit(dataset.x[samples], dataset.names[samples])
+            use(model, own)
+            if pace.due(len(samples)):
+                work.write({"calls": number, "samples": learned})
+
+    def _finished_before(self, unfinished: Unfinished) -> dict[str, Any]:
+        """The report of learning that was killed between saving its result and saying so."""
+        change = self.change
+        change.model = load_model(change.target, keys=change.keys)
+        unfinished.journal.remove()
+        report = {"resumed": len(self.dataset), "classes_added": [], "checkpoints": 0, "kept": True}
+        report["withheld"] = change.model.withheld_
+        return report | saved_as(change.model, change.target)
+
+
+@contextmanager
+def keeping(work: Checkpoints, unfinished: Unfinished | None, tell: Tell) -> Iterator[dict[str, int]]:
+    """Begin a journal or go on with one, and yield its progress; an error before any checkpoint leaves none."""
+    if unfinished:
+        work.go_on(unfinished)
+    else:
+        work.begin()
+    try:
+        yield unfinished.progress if unfinished else {}
+    except BaseException:
+        if work.count:
+            tell(f"{work.path} holds the last checkpoint: learn the same with --resume")
+        else:
+            work.drop()
+        raise
+
+
+def note_rare(model: EdgeModel, labels: Iterable[str], tell: Tell) -> None:
+    """Tell which of the classes just learned are not answered yet, or rarely will be."""
+    withheld, state = model.withheld_, model.state
+    counts = dict(zip(state.classes, state.class_samples.tolist(), strict=True))
+    most = max(counts.values())
+    for name in dict.fromkeys(labels):
+        if name in withheld and state.analytic is not None:
+            least = state.analytic.min_samples
+            tell(f"note: {name} is answered from {least} samples on and has {counts[name]}")
+        elif counts[name] < min(RARE, most / IMBALANCED):
+            tell(f"note: {name} will often be missed: {counts[name]} seen, of another class {most}")
