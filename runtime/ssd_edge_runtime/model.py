@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.analytic.merge import merge_states
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.detector import LossDetector
 from ssd_edge_runtime.errors import EdgeModelError, FewSamplesWarning
-from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
-from ssd_edge_runtime.gradient.distill import log_softmax
 from ssd_edge_runtime.network.engines import check_engine
-from ssd_edge_runtime.network.forward import softmax
+from ssd_edge_runtime.network.forward import log_softmax, softmax
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.serving.inputs import Intake, as_names
 from ssd_edge_runtime.serving.shared_model import SharedModel
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
+    from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
     from ssd_edge_runtime.storage import Source
 
 UNKNOWN = ""
@@ -171,6 +169,8 @@ class EdgeModel:
         ``samples`` of the class and ``retained``, samples of the others with their labels, must be at hand:
         Selective Synaptic Dampening compares what each weight means to the two.
         """
+        from ssd_edge_runtime.gradient.dampening import DampeningOptions
+
         forgotten, kept = self._intake.inputs(samples), self._intake.inputs(retained[0])
         with self._shared.learning:
             name = self._known(name)
@@ -200,6 +200,8 @@ class EdgeModel:
     @staticmethod
     def merge(models: Sequence[EdgeModel], base: EdgeModel) -> EdgeModel:
         """One model that knows what each learned since ``base``, the model that all started from."""
+        from ssd_edge_runtime.analytic.merge import merge_states
+
         merged = EdgeModel(
             merge_states([model.state for model in models], base.state), engine=base._engine, threads=base._threads
         )

@@ -93,7 +93,7 @@ class LearningOptions:
 
 @dataclass(frozen=True)
 class AnalyticOptions:
-    """How the closed-form readout is solved from its statistics."""
+    """How the analytic readout is solved, in closed form, from its statistics."""
 
     solver: Solver = "lda"
     """lda: pooled within-class covariance and equal priors; ridge: regularised least squares."""

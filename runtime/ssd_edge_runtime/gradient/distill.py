@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ssd_edge_runtime.arrays import Float32
+from ssd_edge_runtime.network.forward import log_softmax
 from ssd_edge_runtime.options import KLDirection
 
 
@@ -24,10 +25,3 @@ def kl_gradient(student: Float32, teacher: Float32, temperature: float, directio
         gradient = p * (ratio - np.add.reduce(p * ratio, axis=1, keepdims=True))
     gradient *= np.float32(temperature / len(student))
     return gradient
-
-
-def log_softmax(x: Float32) -> Float32:
-    """``log softmax`` over the last axis."""
-    shifted: Float32 = x - np.maximum.reduce(x, axis=-1, keepdims=True)
-    shifted -= np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True))
-    return shifted

@@ -94,3 +94,10 @@ def softmax(logits: Float32, temperature: float = 1.0) -> Float32:
     np.exp(scaled, out=scaled)
     scaled /= np.add.reduce(scaled, axis=-1, keepdims=True)
     return scaled
+
+
+def log_softmax(x: Float32) -> Float32:
+    """``log softmax`` over the last axis."""
+    shifted: Float32 = x - np.maximum.reduce(x, axis=-1, keepdims=True)
+    shifted -= np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True))
+    return shifted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from ssd_edge_runtime import analytic
 from ssd_edge_runtime.analytic.lessons import Lesson, decode, encode
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
 from ssd_edge_runtime.network.counting import Touched, count
 from ssd_edge_runtime.network.forward import block_size, forward, preprocess
 from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
@@ -23,6 +22,9 @@ from ssd_edge_runtime.serving.learner import Record
 from ssd_edge_runtime.serving.snapshot import Published, Snapshot
 from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.state import ModelState, Statistics
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
 
 
 @dataclasses.dataclass(eq=False)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.state import ModelState
+
+if TYPE_CHECKING:
+    from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
 
 Record = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """Fields and arrays of a checkpoint, for :func:`ssd_edge_runtime.storage.records.encode`."""

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
-from ssd_edge_runtime.options import AnalyticOptions, ReadoutKind
-from ssd_edge_runtime.serving.analytic_learner import AnalyticLearner
-from ssd_edge_runtime.serving.gradient_learner import GradientLearner
+from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.serving.learner import Learner
 from ssd_edge_runtime.serving.snapshot import Published
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import records
 
-LEARNERS: dict[ReadoutKind, Callable[[Published], Learner]] = {
-    "analytic": AnalyticLearner,
-    "gradient": GradientLearner,
-}
+if TYPE_CHECKING:
+    from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
 
 
 class SharedModel:
@@ -46,7 +40,7 @@ class SharedModel:
         self.solve_every = 1
         """Samples learned before a prediction solves an analytic readout again."""
         self._published = Published(state)
-        self._learner = LEARNERS[state.readout.kind](self._published)
+        self._learner = _learner(self._published)
 
     @property
     def state(self) -> ModelState:
@@ -117,3 +111,14 @@ class SharedModel:
         """Learn again what a record holds. Raises EdgeModelError for one that is not of this model."""
         self._learner.replay(*records.decode(record))
         self.changed = True
+
+
+def _learner(published: Published) -> Learner:
+    """The learner of the readout; that of the other is not imported."""
+    if published.snapshot.state.readout.kind == "analytic":
+        from ssd_edge_runtime.serving.analytic_learner import AnalyticLearner
+
+        return AnalyticLearner(published)
+    from ssd_edge_runtime.serving.gradient_learner import GradientLearner
+
+    return GradientLearner(published)
