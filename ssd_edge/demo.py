@@ -83,7 +83,7 @@ def _train(folder: Path, seed: int, tell: Tell) -> list[dict[str, Any]]:
     except ImportError as error:
         raise MissingExtraError("demo") from error
     from ssd_edge import train
-    from ssd_edge_export import export_model, prune
+    from ssd_edge_export import PruneOptions, export_model, prune
 
     tell("reading the digits")
     everything, test = load("digits"), load("digits", split="test")
@@ -109,7 +109,7 @@ def _train(folder: Path, seed: int, tell: Tell) -> list[dict[str, Any]]:
         logits = run.network(torch.from_numpy(test.select(base).x)).numpy()
     right = _accuracy(logits, run.network.classes, test.select(base))
     tell(f"pruning to {DENSITY:.0%} of the weights, exporting")
-    export_model(prune(run, density=DENSITY, seed=seed), folder / "model.onnx")
+    export_model(prune(run, PruneOptions(DENSITY, seed=seed)), folder / "model.onnx")
     trained = {"old": right, "all": right, "seconds": round(seconds, 2)}
     return [
         {"step": "trained", "where": "torch", "classes": list(base), **trained},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +12,7 @@ import torch
 from encoders import images, tiny_encoder
 
 from ssd_edge.data import Dataset
-from ssd_edge_export import export_model, verify
+from ssd_edge_export import ExportOptions, Weights, export_model, verify
 from ssd_edge_export.verification.torch_network import network_of
 from ssd_edge_export.verification.verification import TOLERANCE, term_scale
 from ssd_edge_runtime import EdgeModel, model_file
@@ -27,18 +26,16 @@ def exported(path: Path, values: str, readout: str, encoder: bool, learning_stat
     hidden = np.abs(rng.standard_normal((N, width))) * (rng.random((N, width)) < 0.3)
     hidden /= np.maximum(np.linalg.norm(hidden, axis=1, keepdims=True), 1e-12)
     x, y = images(1, 120)
-    front: dict[str, Any] = {"encoder": tiny_encoder(WIDTH)} if encoder else {"input_shape": x.shape[1:]}
-    return export_model(
-        path=path,
-        hidden=[hidden],
-        readout="analytic" if readout == "analytic" else rng.random((len(CLASSES), N)),
-        classes=CLASSES,
-        k=K,
-        values=values,  # type: ignore[arg-type]
-        learning_state=learning_state,
-        data=Dataset(x, y, CLASSES),
-        **front,
+    weights = Weights(
+        [hidden],
+        CLASSES,
+        K,
+        input_shape=None if encoder else x.shape[1:],
+        readout=None if readout == "analytic" else rng.random((len(CLASSES), N)),
     )
+    options = ExportOptions(values=values, learning_state=learning_state)  # type: ignore[arg-type]
+    front = tiny_encoder(WIDTH) if encoder else None
+    return export_model(weights, path, options, data=Dataset(x, y, CLASSES), encoder=front)
 
 
 def plain_logits(path: Path, x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ssd_edge.model import TopKNetwork
-from ssd_edge_export.passes import batches
+from ssd_edge_export.passes import Progress, batches, unwatched
 from ssd_edge_runtime import analytic
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError
@@ -43,19 +43,27 @@ class Calibration:
 
 @torch.no_grad()
 def calibrate(
-    network: TopKNetwork, x: Float32, y: Int64, *, last_task: Sequence[int] | None = None, statistics: bool = True
+    network: TopKNetwork,
+    x: Float32,
+    y: Int64,
+    *,
+    last_task: Sequence[int] | None = None,
+    statistics: bool = True,
+    progress: Progress = unwatched,
 ) -> Calibration:
     """Count and gather over float32 (N, *input_shape), labels int64 (N,) as indices into the network's classes.
 
     ``last_task``: class indices of the task trained last; None for all classes. The network's weights must already
-    be what the file will hold. Raises DataError for samples or labels that do not fit.
+    be what the file will hold. ``progress`` counts samples.
+
+    Raises DataError for samples or labels that do not fit.
     """
     classes = len(network.classes)
     check_labels(y, len(x), classes)
     layers = [np.zeros((classes, layer.weight.shape[0]), np.int64) for layer in network.topk_layers]
     gathered = analytic.empty(layers[-1].shape[1], classes) if statistics else None
     start = 0
-    for _, codes in batches(network, x):
+    for _, codes in batches(network, x, progress):
         labels = y[start : start + len(codes[0])]
         start += len(labels)
         members = torch.nn.functional.one_hot(torch.from_numpy(labels), classes).float().to(network.device)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 
 import numpy as np
 import torch
@@ -17,33 +15,32 @@ from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 
 BATCH = 1024
-Report = Callable[[int, int], None]
-_watcher: ContextVar[Report | None] = ContextVar("watcher", default=None)
+Progress = Callable[[int, int], None]
+"""Called as ``progress(done, total)`` again and again; a smaller ``done`` than before begins another pass."""
 
 
-@contextmanager
-def watched(report: Report) -> Iterator[None]:
-    """Call ``report(done, total)`` after each batch of every pass over samples made within."""
-    token = _watcher.set(report)
-    try:
-        yield
-    finally:
-        _watcher.reset(token)
+def unwatched(done: int, total: int) -> None:
+    """The progress that nobody watches."""
 
 
-def batches(network: TopKNetwork, x: Float32, size: int = BATCH) -> Iterator[tuple[Tensor, list[Tensor]]]:
+def batches(
+    network: TopKNetwork, x: Float32, progress: Progress = unwatched
+) -> Iterator[tuple[Tensor, list[Tensor]]]:
     """Preprocessed samples (B, d) and the code of every layer (B, n), batch by batch, on the network's device.
 
-    Raises DataError for no samples or samples of another shape.
+    ``progress`` counts samples, after each batch. Raises DataError for no samples or samples of another shape.
     """
-    check_samples(network, x)
     network.eval()
-    report = _watcher.get()
-    for start in range(0, len(x), size):
-        u = network.preprocess(torch.from_numpy(x[start : start + size]).to(network.device))
+    for u in preprocessed(network, x, progress):
         yield u, network.codes_of(u)
-        if report is not None:
-            report(min(start + size, len(x)), len(x))
+
+
+def preprocessed(network: TopKNetwork, x: Float32, progress: Progress = unwatched) -> Iterator[Tensor]:
+    """What the first layer sees of samples, float32 (B, d), as in ``batches``."""
+    check_samples(network, x)
+    for start in range(0, len(x), BATCH):
+        yield network.preprocess(torch.from_numpy(x[start : start + BATCH]).to(network.device))
+        progress(min(start + BATCH, len(x)), len(x))
 
 
 def check_samples(network: TopKNetwork, x: Float32) -> None:

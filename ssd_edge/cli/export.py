@@ -60,7 +60,15 @@ Example:
 )
 @common_options
 def command(
-    run: Path, output: Path, encoder: Path | None, as_json: bool, learning_state: bool, **options: Any
+    run: Path,
+    output: Path,
+    density: float | None,
+    criterion: Any,
+    budget: Any,
+    seed: int,
+    encoder: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Count and gather over RUN's training data on exactly the weights that ship, and write one ONNX file.
 
@@ -69,13 +77,15 @@ def command(
     require_torch("exporting")
     from ssd_edge.training import Run
     from ssd_edge_export.export import check_place, export_model
-    from ssd_edge_export.passes import watched
+    from ssd_edge_export.options import ExportOptions, PruneOptions
     from ssd_edge_runtime.encoder import import_encoder
 
     check_place(output)
-    options["encoder"] = None if encoder is None else import_encoder(encoder)
-    with passes("counting") as report_pass, watched(report_pass):
-        path = export_model(Run.load(run), output, learning_state=learning_state, **options)
+    prune = None if density is None else PruneOptions(density, criterion, budget, seed=seed)
+    chosen = ExportOptions(prune, **options)
+    front = None if encoder is None else import_encoder(encoder)
+    with passes("counting") as progress:
+        path = export_model(Run.load(run), output, chosen, encoder=front, progress=progress)
     report = summary(path)
     if as_json:
         emit_json(report)

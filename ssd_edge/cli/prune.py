@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ssd_edge.cli.output import common_options, emit_json, passes, plain, progress, require_torch
+from ssd_edge.cli.output import common_options, emit_json, passes, plain, require_torch
 from ssd_edge_runtime.errors import DataError
 
 EXAMPLE = """\b
@@ -68,13 +68,14 @@ def command(run: Path, output: Path | None, force: bool, as_json: bool, **option
     """
     require_torch("pruning")
     from ssd_edge.training import Run
-    from ssd_edge_export.options import PruneOptions
+    from ssd_edge_export import PruneOptions, prune
 
     chosen = PruneOptions(**options)
     folder = output or run.with_name(f"{run.name}-pruned")
     check_folder(folder, run, force)
     trained = Run.load(run)
-    pruned = with_progress(trained, chosen)
+    with passes("pruning") as progress:
+        pruned = prune(trained, chosen, progress=progress)
     report = {"run": str(folder), **pruned.provenance["prune"], "accuracy": accuracy(trained, pruned)}
     pruned.metrics = {**pruned.metrics, "prune": report}
     if folder.exists():
@@ -84,23 +85,6 @@ def command(run: Path, output: Path | None, force: bool, as_json: bool, **option
         emit_json(report)
     else:
         print_report(report)
-
-
-def with_progress(trained: Any, chosen: Any) -> Any:
-    """``prune_run`` with a bar where it takes long."""
-    from ssd_edge_export.passes import watched
-    from ssd_edge_export.pruning.lottery import ROUNDS
-    from ssd_edge_export.pruning.pruning import prune_run
-
-    steps = chosen.fine_tune_epochs * trained.network.samples_seen
-    name = "fine-tuning"
-    if chosen.criterion == "lottery-ticket":
-        steps, name = ROUNDS, "training tickets"
-    if not steps:
-        with passes("observing") as report, watched(report):
-            return prune_run(trained, chosen)
-    with progress(name, steps) as advance:
-        return prune_run(trained, chosen, tick=advance)
 
 
 def check_folder(folder: Path, run: Path, force: bool) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssd_edge.cli.output import common_options, emit_json, plain, progress, require_torch
+from ssd_edge.cli.output import common_options, emit_json, passes, plain, require_torch
 from ssd_edge.cli.prune import BUDGETS
 from ssd_edge_runtime.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from ssd_edge_export import SweepResult
 
 EXAMPLE = """\b
 Example:
@@ -56,8 +57,8 @@ def command(
     criteria: str,
     densities: str,
     seeds: int,
+    seed: int,
     samples: int,
-    measure_on: str,
     output: Path | None,
     force: bool,
     as_json: bool,
@@ -69,17 +70,27 @@ def command(
     was trained on.
     """
     require_torch("pruning")
-    from ssd_edge_export.options import PruneOptions
+    from ssd_edge.training import Run
+    from ssd_edge_export import SweepOptions, sweep
 
-    chosen = PruneOptions(**options)
-    wanted = {"criteria": items(criteria, "criteria"), "densities": numbers(densities)}
+    drawn = tuple(range(seed, seed + seeds))
+    chosen = SweepOptions(numbers(densities), items(criteria, "criteria"), drawn, most_samples=samples, **options)
     folder = output or runs[0].with_name(f"{runs[0].name}-sweep")
     if (folder / DOCUMENT).exists() and not force:
         raise DataError(f"{folder / DOCUMENT}: exists already; replace it with --force or name another with -o")
-    draw_sweep(runs, folder, chosen, seeds, {**wanted, "most_samples": samples, "measure_on": measure_on}, as_json)
+    with passes("sweeping") as progress:
+        result = sweep([Run.load(run) for run in runs], chosen, progress=progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    result.save(folder / DOCUMENT)
+    result.plot(folder / PICTURE)
+    if as_json:
+        emit_json(result.as_dict())
+    else:
+        print_sweep(result)
+        plain(f"wrote {folder / DOCUMENT} and {folder / PICTURE}")
 
 
-def items(text: str, name: str) -> tuple[str, ...]:
+def items(text: str, name: str) -> tuple[Any, ...]:
     """The parts of a list with commas; none of them empty, none twice."""
     parts = tuple(part.strip() for part in text.split(","))
     if "" in parts or len(set(parts)) < len(parts):
@@ -95,38 +106,11 @@ def numbers(text: str) -> tuple[float, ...]:
         raise OptionError(f"densities must be numbers with commas between them, got {text!r}") from error
 
 
-def draw_sweep(
-    runs: Sequence[Path], folder: Path, chosen: Any, seeds: int, wanted: dict[str, Any], as_json: bool
-) -> None:
-    """Measure, write ``sweep.json`` and ``sweep.png``, print the table."""
-    from ssd_edge.training import Run
-    from ssd_edge_export.pruning.sweep import sweep
-    from ssd_edge_export.pruning.sweep_plot import plot_sweep
-
-    trained = [Run.load(run) for run in runs]
-    drawn = range(chosen.seed, chosen.seed + seeds)
-    points = len(runs) * len(wanted["criteria"]) * len(wanted["densities"]) * seeds
-    with progress("sweeping", points) as advance:
-        document = sweep(trained, seeds=drawn, options=chosen, tick=advance, **wanted)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / DOCUMENT).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    plot_sweep(document, folder / PICTURE)
-    if as_json:
-        emit_json(document)
-    else:
-        print_sweep(document)
-        plain(f"wrote {folder / DOCUMENT} and {folder / PICTURE}")
-
-
-def print_sweep(document: dict[str, Any]) -> None:
+def print_sweep(result: SweepResult) -> None:
     """A row per criterion, a column per density."""
-    from ssd_edge_export.pruning.sweep_plot import summary
-
-    table = summary(document)
+    table = result.summary()
     densities = list(next(iter(table.values())))
-    plain(
-        f"accuracy on {document['samples']} {document['measured_on']} samples; unpruned {document['unpruned']:.4f}"
-    )
+    plain(f"accuracy on {result.samples} {result.measured_on} samples; unpruned {result.unpruned:.4f}")
     plain(f"{'weights kept (%)':<18}" + "".join(f"{100 * density:>9g}" for density in densities))
     for criterion, by_density in table.items():
         plain(f"{criterion:<18}" + "".join(f"{mean:>9.4f}" for mean, _ in by_density.values()))

@@ -10,7 +10,7 @@ import torch
 from ssd_edge.data import Dataset
 from ssd_edge.model import TopKNetwork, normalize_rows
 from ssd_edge.training import Run, train
-from ssd_edge_export import export_model, prune
+from ssd_edge_export import ExportOptions, PruneOptions, Weights, export_model, prune
 from ssd_edge_export.export import state_of_run, state_of_weights
 from ssd_edge_export.verification.torch_network import network_of
 from ssd_edge_export.verification.verification import (
@@ -21,7 +21,7 @@ from ssd_edge_export.verification.verification import (
     torch_logits,
     verify,
 )
-from ssd_edge_runtime import EdgeModel, analytic, model_file
+from ssd_edge_runtime import EdgeModel, analytic, model_file, storage
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
 from ssd_edge_runtime.network.engines import CSREngine
 
@@ -45,18 +45,16 @@ def weights_state(values, readout, layers, data, learning_state=True, density=0.
     hidden = two_layers()[:layers]
     n = hidden[-1].shape[0]
     matrix = torch.rand(3, n, generator=torch.Generator().manual_seed(1)) if readout == "gradient" else None
-    return state_of_weights(
+    weights = Weights(
         hidden,
-        readout=matrix,
-        classes=["one", "two", "three"],
+        ["one", "two", "three"],
         k=[6, 4][:layers],
         input_shape=(3, 4),
         center=np.linspace(0, 1, 12, dtype=np.float32),
-        values=values,
-        data=data,
-        density=density,
-        learning_state=learning_state,
+        readout=matrix,
     )
+    options = ExportOptions(PruneOptions(density), values, learning_state=learning_state)
+    return state_of_weights(weights, options, data=data)
 
 
 @pytest.mark.parametrize("learning_state", [True, False])
@@ -93,8 +91,8 @@ def test_statistics_are_those_of_what_ships(made_up, values):
 @pytest.mark.parametrize("values", VALUES)
 def test_rounding_keeps_the_answers(analytic_run, values):
     test = analytic_run.test_data()
-    exact = state_of_run(analytic_run, values="float32")
-    state = state_of_run(analytic_run, values=values)
+    exact = state_of_run(analytic_run, ExportOptions(values="float32"))
+    state = state_of_run(analytic_run, ExportOptions(values=values))
     flat = test.x.reshape(len(test), -1)
     answers = [CSREngine(each).logits(flat).argmax(1) for each in (state, exact)]
     assert np.mean(answers[0] == answers[1]) >= {"float32": 1.0, "float16": 0.99, "int8": 0.97}[values]
@@ -102,7 +100,7 @@ def test_rounding_keeps_the_answers(analytic_run, values):
 
 def test_run_without_pruning_is_the_run(analytic_run, gradient_run):
     for run in (analytic_run, gradient_run):
-        state = state_of_run(run, values="float32")
+        state = state_of_run(run, ExportOptions(values="float32"))
         test = run.test_data()
         with torch.no_grad():
             wanted = run.network(torch.from_numpy(test.x)).numpy()
@@ -126,24 +124,26 @@ def test_boundary_of_the_last_task_is_passed(gradient_run):
 
 
 def test_last_task_selects(analytic_run):
-    state = state_of_run(analytic_run, readout="analytic")
+    state = state_of_run(analytic_run, ExportOptions(readout="analytic"))
     last = state.layers[0].class_count[2:].sum(0)
     np.testing.assert_array_equal(state.layers[0].task_count, last)
     assert state.task_samples == state.class_samples[2:].sum()
 
 
 def test_gradient_run_may_ship_an_analytic_readout(gradient_run, tmp_path):
-    path = export_model(gradient_run, tmp_path / "a.onnx", readout="analytic", density=0.4)
+    path = export_model(
+        gradient_run, tmp_path / "a.onnx", ExportOptions(prune=PruneOptions(density=0.4), readout="analytic")
+    )
     state = model_file.load(path)
     assert state.readout.kind == "analytic" and state.statistics is not None and state.learning is None
     assert state.provenance["readout"] == {"trained": "gradient", "shipped": "analytic"}
     with pytest.raises(OptionError, match="readout must be one of gradient, analytic, got 'linear'"):
-        export_model(gradient_run, tmp_path / "a.onnx", readout="linear")
+        export_model(gradient_run, tmp_path / "a.onnx", ExportOptions(readout="linear"))
 
 
 def test_analytic_run_has_no_trained_readout(analytic_run, tmp_path):
     with pytest.raises(OptionError, match="trained with the analytic readout, so there is no trained V"):
-        export_model(analytic_run, tmp_path / "a.onnx", readout="gradient")
+        export_model(analytic_run, tmp_path / "a.onnx", ExportOptions(readout="gradient"))
 
 
 def test_hold_out_is_not_in_the_statistics():
@@ -162,7 +162,9 @@ def test_temperature_is_fitted_on_samples_not_solved_from(made_up):
 
 
 def test_provenance_names_the_run(analytic_run, tmp_path):
-    state = model_file.load(export_model(analytic_run, tmp_path / "m.onnx", density=0.2, seed=7))
+    state = model_file.load(
+        export_model(analytic_run, tmp_path / "m.onnx", ExportOptions(prune=PruneOptions(density=0.2, seed=7)))
+    )
     told = state.provenance
     assert (told["data"], told["method"], told["tasks_trained"]) == ("digits", "ssd", 2)
     assert told["prune"]["density"] == 0.2 and told["prune"]["seed"] == 7
@@ -170,17 +172,19 @@ def test_provenance_names_the_run(analytic_run, tmp_path):
 
 
 def test_same_run_same_bytes(analytic_run, tmp_path):
-    paths = [export_model(analytic_run, tmp_path / f"{i}.onnx", density=0.2) for i in (1, 2)]
+    paths = [
+        export_model(analytic_run, tmp_path / f"{i}.onnx", ExportOptions(prune=PruneOptions(density=0.2)))
+        for i in (1, 2)
+    ]
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    other = export_model(analytic_run, tmp_path / "3.onnx", density=0.2, seed=1)
+    other = export_model(analytic_run, tmp_path / "3.onnx", ExportOptions(prune=PruneOptions(density=0.2, seed=1)))
     assert paths[0].read_bytes() != other.read_bytes()
 
 
 def test_existing_model_becomes_a_generation(analytic_run, tmp_path):
-    from ssd_edge_runtime import storage
 
     path = export_model(analytic_run, tmp_path / "m.onnx")
-    export_model(analytic_run, path, density=0.2)
+    export_model(analytic_run, path, ExportOptions(prune=PruneOptions(density=0.2)))
     assert [g.number for g in storage.history(path)] == [2, 1]
 
 
@@ -189,7 +193,9 @@ def test_weights_from_elsewhere_without_data(tmp_path):
     hidden = rng.standard_normal((30, 12)).astype(np.float64)
     readout = rng.standard_normal((2, 30))
     path = export_model(
-        path=tmp_path / "own.onnx", hidden=[hidden], readout=readout, classes=["a", "b"], k=5, values="float32"
+        Weights(hidden=[hidden], classes=["a", "b"], k=5, readout=readout),
+        tmp_path / "own.onnx",
+        ExportOptions(values="float32"),
     )
     state = model_file.load(path)
     assert state.input_shape == (12,) and state.temperature == 1.0 and state.samples_seen == 0
@@ -205,7 +211,7 @@ def test_pruned_weights_from_elsewhere_keep_their_support(tmp_path):
     rng = np.random.default_rng(0)
     hidden = rng.standard_normal((30, 12)) * (rng.random((30, 12)) < 0.25)
     path = export_model(
-        path=tmp_path / "own.onnx", hidden=[hidden], readout=np.ones((2, 30)), classes=["a", "b"], k=5
+        Weights(hidden=[hidden], classes=["a", "b"], k=5, readout=np.ones((2, 30))), tmp_path / "own.onnx"
     )
     assert model_file.load(path).layers[0].weights.nonzeros == np.count_nonzero(hidden)
 
@@ -213,10 +219,9 @@ def test_pruned_weights_from_elsewhere_keep_their_support(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"k": None}, "k is missing"),
         ({"k": 30}, r"k must be between 1 and hidden - 1 \(29\), got 30"),
         ({"k": [5, 5]}, "one k per hidden layer: 1 layers, 2 values of k"),
-        ({"classes": None}, "classes is missing"),
+        ({"classes": []}, "classes must name at least one class, in the order of logits"),
         ({"classes": ["a", "a"]}, "class names must differ"),
         ({"hidden": []}, "hidden must hold at least one matrix"),
         ({"hidden": [np.full((30, 12), np.nan)]}, r"hidden\[0\] holds NaN or infinity"),
@@ -225,32 +230,66 @@ def test_pruned_weights_from_elsewhere_keep_their_support(tmp_path):
         ({"input_shape": (3, 5)}, r"hidden\[0\] takes 12 inputs but gets 15"),
         ({"center": np.ones(11)}, r"center must have shape \(12,\), got \(11,\)"),
         ({"readout": np.ones((3, 30))}, r"readout must have shape \(2, 30\), got \(3, 30\)"),
-        ({"readout": "gradient"}, "give the trained"),
-        ({"readout": "analytic"}, "the analytic readout needs data"),
         ({"readout": None}, "the analytic readout needs data"),
-        ({"values": "int4"}, "values must be one of float32, float16, int8, got 'int4'"),
-        ({"density": 0.5}, "pruning a network needs data"),
-        ({"run": "somewhere"}, "export takes a run, or hidden weights"),
-        ({"path": "no/such/folder/m.onnx"}, "no/such/folder: no such folder"),
     ],
 )
 def test_bad_weights(tmp_path, monkeypatch, change, message):
     monkeypatch.chdir(tmp_path)
-    good = {"hidden": [np.eye(30, 12)], "readout": np.ones((2, 30)), "classes": ["a", "b"], "k": 5}
     with pytest.raises((OptionError, DataError), match=message):
-        export_model(**{"path": "m.onnx", **good, **change})
+        export_model(dataclasses.replace(EYE, **change), "m.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_run_takes_no_weights(analytic_run, tmp_path):
-    with pytest.raises(OptionError, match="classes, k go with hidden weights"):
-        export_model(analytic_run, tmp_path / "m.onnx", classes=["a"], k=3)
+EYE = Weights(hidden=[np.eye(30, 12)], readout=np.ones((2, 30)), classes=["a", "b"], k=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"readout": "analytic"}, "the analytic readout needs data"),
+        ({"values": "int4"}, "values must be one of float32, float16, int8, got 'int4'"),
+        ({"prune": PruneOptions(density=0.5)}, "pruning a network needs data"),
+    ],
+)
+def test_options_that_weights_alone_do_not_serve(tmp_path, options, message):
+    with pytest.raises((OptionError, DataError), match=message):
+        export_model(EYE, tmp_path / "m.onnx", ExportOptions(**options))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_gradient_readout_from_nowhere(tmp_path, made_up):
+    weights = Weights(hidden=two_layers(), classes=made_up.classes, k=[6, 4], input_shape=(3, 4))
+    with pytest.raises(OptionError, match=r"readout gradient: give the trained \(classes, n\) matrix as readout"):
+        export_model(weights, tmp_path / "m.onnx", ExportOptions(readout="gradient"), data=made_up)
+
+
+def test_trained_weights_may_ship_an_analytic_readout(tmp_path, made_up):
+    weights = Weights(two_layers(), made_up.classes, [6, 4], (3, 4), readout=np.ones((3, 16)))
+    state = model_file.load(
+        export_model(weights, tmp_path / "m.onnx", ExportOptions(readout="analytic"), data=made_up)
+    )
+    assert state.readout.kind == "analytic" and state.samples_seen == len(made_up)
+
+
+def test_nothing_is_written_into_a_folder_that_is_not_there():
+    with pytest.raises(DataError, match="no/such/folder: no such folder"):
+        export_model(EYE, "no/such/folder/m.onnx")
+
+
+def test_progress_counts_every_pass(analytic_run, tmp_path):
+    seen = []
+    options = ExportOptions(prune=PruneOptions(density=0.3))
+    export_model(analytic_run, tmp_path / "m.onnx", options, progress=lambda *counts: seen.append(counts))
+    total = len(analytic_run.training_data())
+    passes = [done for done, whole in seen if done == whole == total]
+    assert len(passes) >= 4 and all(0 < done <= whole for done, whole in seen)
 
 
 def test_weights_too_large_for_float16_are_refused(tmp_path):
     with pytest.raises(EdgeModelError, match="beyond float16's 65504: store it with values float32"):
         export_model(
-            path=tmp_path / "m.onnx", hidden=[np.full((4, 3), 1e5)], readout=np.ones((1, 4)), classes=["a"], k=2
+            Weights(hidden=[np.full((4, 3), 1e5)], classes=["a"], k=2, readout=np.ones((1, 4))),
+            tmp_path / "m.onnx",
         )
 
 
@@ -263,8 +302,8 @@ def test_half_written_run_folder(tmp_path, run_folder):
 
 
 def test_pruned_run_ships_as_it_is(analytic_run, tmp_path):
-    pruned = prune(analytic_run, density=0.25)
-    path = export_model(pruned, tmp_path / "m.onnx", values="float32")
+    pruned = prune(analytic_run, PruneOptions(density=0.25))
+    path = export_model(pruned, tmp_path / "m.onnx", ExportOptions(values="float32"))
     state = model_file.load(path)
     mask = pruned.network.topk_layers[0].mask.numpy()
     np.testing.assert_array_equal(state.layers[0].weights.to_dense() != 0, mask)
@@ -285,7 +324,7 @@ def test_learned_file_is_not_compared(analytic_run, tmp_path):
 
 
 def test_verify_against_another_run_fails(analytic_run, gradient_run, tmp_path):
-    path = export_model(analytic_run, tmp_path / "m.onnx", density=0.3)
+    path = export_model(analytic_run, tmp_path / "m.onnx", ExportOptions(prune=PruneOptions(density=0.3)))
     other = Run(analytic_run.config, gradient_run.network, analytic_run.metrics)
     failed = [check for check in verify(path, other).checks if check.ok is False]
     assert [check.check for check in failed] == ["run: weights", "run: answers"]
@@ -300,7 +339,7 @@ def ssd_run() -> Run:
 
 class TestInhibition:
     def test_as_trained_takes_the_switch_along(self, ssd_run):
-        state = state_of_run(ssd_run, inhibition="as-trained")
+        state = state_of_run(ssd_run, ExportOptions(inhibition="as-trained"))
         layer, loaded = ssd_run.network.topk_layers[0], model_file.from_bytes(model_file.to_bytes(state))
         counts = layer.inhibition_count.numpy()
         assert (counts < layer.switch).any()
@@ -315,7 +354,10 @@ class TestInhibition:
 
     def test_the_device_goes_on_with_it_and_answers_without(self, ssd_run, tmp_path):
         x, y = ssd_run.training_data().x, ssd_run.training_data().y
-        models = {kind: EdgeModel(state_of_run(ssd_run, inhibition=kind)) for kind in ("complete", "as-trained")}
+        models = {
+            kind: EdgeModel(state_of_run(ssd_run, ExportOptions(inhibition=kind)))
+            for kind in ("complete", "as-trained")
+        }
         same = [model.logits(x[:20]) for model in models.values()]
         np.testing.assert_array_equal(*same)
         before = models["as-trained"].state.layers[0].inhibition_count.sum()
@@ -339,17 +381,13 @@ class TestInhibition:
 
     def test_where_there_is_none(self, ssd_run, random_run, made_up):
         with pytest.raises(OptionError, match="goes with the gradient readout"):
-            state_of_run(random_run, inhibition="as-trained")
+            state_of_run(random_run, ExportOptions(inhibition="as-trained"))
         with pytest.raises(OptionError, match="inhibition must be one of complete, as-trained, got 'none'"):
-            export_model(ssd_run, "never.onnx", inhibition="none")
+            export_model(ssd_run, "never.onnx", ExportOptions(inhibition="none"))
         with pytest.raises(OptionError, match="weights from elsewhere have no GABA switch"):
             export_model(
-                path="never.onnx",
-                hidden=two_layers(),
-                readout="analytic",
-                classes=["a"],
-                k=[6, 4],
-                input_shape=(3, 4),
+                Weights(hidden=two_layers(), classes=["a"], k=[6, 4], input_shape=(3, 4)),
+                "never.onnx",
+                ExportOptions(inhibition="as-trained"),
                 data=made_up,
-                inhibition="as-trained",
             )

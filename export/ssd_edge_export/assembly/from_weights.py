@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -18,46 +19,60 @@ SPARSE_FROM = 0.5
 """A matrix with at least this share of zeros is taken as pruned: its zeros stay zero on the device."""
 
 
-def network_from_weights(
-    hidden: Sequence[Matrix],
-    readout: Matrix | None,
-    classes: Sequence[str] | None,
-    k: int | Sequence[int] | None,
-    input_shape: Sequence[int] | None,
-    center: Matrix | None,
-) -> TopKNetwork:
-    """``hidden`` (n, d) each, ``readout`` (classes, n) or None for zeros, ``center`` (d,) or None.
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A Top-K network that was trained elsewhere: numpy arrays, torch tensors or lists of numbers.
+
+    >>> import numpy as np
+    >>> Weights(hidden=[np.eye(30, 12)], classes=["cat", "dog"], k=5, readout=np.ones((2, 30))).k
+    5
+    """
+
+    hidden: Sequence[Matrix]
+    """One matrix (n, d) per layer; where at least half of one is zero, its zeros are taken as pruned."""
+    classes: Sequence[str]
+    """Class names in the order of logits."""
+    k: int | Sequence[int]
+    """How many neurons of each hidden layer may be active; a single one serves all layers."""
+    input_shape: Sequence[int] | None = None
+    """Shape of a sample; None is (d,). An encoder in front brings its own."""
+    center: Matrix | None = None
+    """Mean (d,) that is subtracted from a sample before it is normalized."""
+    readout: Matrix | None = None
+    """The trained matrix V (classes, n); None for an analytic readout, which is solved on data."""
+
+
+def network_from_weights(given: Weights) -> TopKNetwork:
+    """The network in inference mode; its readout is zero where none is given.
 
     Raises DataError for arrays that do not fit each other or hold NaN or infinity, OptionError for k.
     """
-    OptionError.unless(len(hidden) > 0, "hidden must hold at least one matrix")
-    weights = [as_array(matrix, f"hidden[{i}]", 2) for i, matrix in enumerate(hidden)]
-    shape = (weights[0].shape[1],) if input_shape is None else tuple(int(n) for n in input_shape)
+    OptionError.unless(len(given.hidden) > 0, "hidden must hold at least one matrix")
+    weights = [as_array(matrix, f"hidden[{i}]", 2) for i, matrix in enumerate(given.hidden)]
+    shape = (weights[0].shape[1],) if given.input_shape is None else tuple(int(n) for n in given.input_shape)
     width = int(np.prod(shape, dtype=np.int64))
     for i, (before, matrix) in enumerate(pairwise([None, *weights])):
         wanted = width if before is None else before.shape[0]
         assert matrix is not None
         if matrix.shape[1] != wanted:
             raise DataError(f"hidden[{i}] takes {matrix.shape[1]} inputs but gets {wanted}")
-    mean = None if center is None else as_array(center, "center", 1)
+    mean = None if given.center is None else as_array(given.center, "center", 1)
     if mean is not None and mean.shape != (width,):
         raise DataError(f"center must have shape ({width},), got {mean.shape}")
     masks = [torch.from_numpy(m != 0.0) if np.mean(m == 0.0) >= SPARSE_FROM else None for m in weights]
     network = TopKNetwork(
         [torch.from_numpy(matrix) for matrix in weights],
-        counts_of(k, len(weights)),
+        counts_of(given.k, len(weights)),
         shape,
         center=None if mean is None else torch.from_numpy(mean),
         masks=masks,
     )
-    _add_readout(network, readout, classes)
+    _add_readout(network, given)
     return network.eval()
 
 
-def counts_of(k: int | Sequence[int] | None, layers: int) -> list[int]:
+def counts_of(k: int | Sequence[int], layers: int) -> list[int]:
     """k per layer; a single one serves all layers."""
-    OptionError.unless(k is not None, "k is missing: how many neurons of each hidden layer may be active")
-    assert k is not None
     counts = [k] * layers if isinstance(k, int) else [int(n) for n in k]
     OptionError.unless(
         len(counts) == layers, f"one k per hidden layer: {layers} layers, {len(counts)} values of k"
@@ -65,18 +80,15 @@ def counts_of(k: int | Sequence[int] | None, layers: int) -> list[int]:
     return counts
 
 
-def _add_readout(network: TopKNetwork, readout: Matrix | None, classes: Sequence[str] | None) -> None:
-    OptionError.unless(
-        classes is not None and len(classes) > 0, "classes is missing: the class names in the order of logits"
-    )
-    assert classes is not None
-    names = [str(name) for name in classes]
+def _add_readout(network: TopKNetwork, given: Weights) -> None:
+    OptionError.unless(len(given.classes) > 0, "classes must name at least one class, in the order of logits")
+    names = [str(name) for name in given.classes]
     if len(set(names)) != len(names):
         raise DataError(f"class names must differ, got {', '.join(names)}")
     network.add_classes(names)
-    if readout is None:
+    if given.readout is None:
         return
-    matrix = as_array(readout, "readout", 2)
+    matrix = as_array(given.readout, "readout", 2)
     if matrix.shape != network.readout_weight.shape:
         raise DataError(f"readout must have shape {tuple(network.readout_weight.shape)}, got {matrix.shape}")
     network.readout_weight.data = torch.from_numpy(matrix)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ssd_edge.training import Run
+from ssd_edge_export.options import PruneOptions
 from ssd_edge_runtime import __version__
 from ssd_edge_runtime.arrays import Int64
 
@@ -53,9 +54,9 @@ def encoder(run: Run) -> dict[str, Any]:
     return {"encoder": {"name": Path(config.encoder).name, "weights": weights, "size": config.encoder_size}}
 
 
-def weights_provenance(values: str, density: float | None, criterion: str) -> dict[str, Any]:
+def weights_provenance(values: str, prune: PruneOptions | None) -> dict[str, Any]:
     """Of weights that came from elsewhere."""
-    pruned = {} if density is None else {"prune": {"density": density, "criterion": criterion}}
+    pruned = {} if prune is None else {"prune": {"density": prune.density, "criterion": prune.criterion}}
     return {
         "data": None,
         "method": "weights given by the user",

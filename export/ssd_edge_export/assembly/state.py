@@ -14,7 +14,7 @@ import torch
 from ssd_edge.model import TopKLayer, TopKNetwork
 from ssd_edge_export.assembly.temperature import fit_temperature
 from ssd_edge_export.calibration import Calibration, calibrate
-from ssd_edge_export.passes import batches
+from ssd_edge_export.passes import Progress, batches, unwatched
 from ssd_edge_export.samples import Samples, every_tenth
 from ssd_edge_runtime import analytic, model_file
 from ssd_edge_runtime.arrays import Float32, Int64
@@ -43,12 +43,17 @@ class Plan:
 
 
 def build_state(
-    network: TopKNetwork, plan: Plan, samples: Samples | None, held: Samples | None = None
+    network: TopKNetwork,
+    plan: Plan,
+    samples: Samples | None,
+    held: Samples | None = None,
+    progress: Progress = unwatched,
 ) -> ModelState:
     """The state of the file: weights rounded, counts and statistics gathered on exactly those, readout solved.
 
     ``samples``: what the network was trained on; without them counts are zero, and only a trained V can ship.
-    ``held``: samples that it was not trained on, for the temperature.
+    ``held``: samples that it was not trained on, for the temperature. ``progress`` counts the samples of
+    each pass.
 
     Raises OptionError, DataError, EdgeModelError.
     """
@@ -61,8 +66,8 @@ def build_state(
         for number, matrix in enumerate(layer_matrices(network), 1)
     ]
     shipped = with_weights(network, matrices)
-    counted = _counts(shipped, plan, samples)
-    readout, temperature = _readout(shipped, plan, counted, samples, held)
+    counted = _counts(shipped, plan, samples, progress)
+    readout, temperature = _readout(shipped, plan, counted, samples, held, progress)
     state = _assemble(shipped, matrices, plan, counted, readout)
     state.temperature = temperature
     return model_file.round_state(state)
@@ -87,14 +92,26 @@ def with_weights(network: TopKNetwork, matrices: Sequence[CSRMatrix]) -> TopKNet
     return shipped
 
 
-def _counts(network: TopKNetwork, plan: Plan, samples: Samples | None) -> Calibration | None:
+def _counts(network: TopKNetwork, plan: Plan, samples: Samples | None, progress: Progress) -> Calibration | None:
     if samples is None:
         return None
-    return calibrate(network, samples.x, samples.y, last_task=plan.last_task, statistics=plan.analytic is not None)
+    return calibrate(
+        network,
+        samples.x,
+        samples.y,
+        last_task=plan.last_task,
+        statistics=plan.analytic is not None,
+        progress=progress,
+    )
 
 
 def _readout(
-    network: TopKNetwork, plan: Plan, counted: Calibration | None, samples: Samples | None, held: Samples | None
+    network: TopKNetwork,
+    plan: Plan,
+    counted: Calibration | None,
+    samples: Samples | None,
+    held: Samples | None,
+    progress: Progress,
 ) -> tuple[Readout, float]:
     """The readout as the file will hold it, and its temperature.
 
@@ -104,33 +121,33 @@ def _readout(
     if plan.analytic is None:
         weights = round_values(network.readout_weight.detach().cpu().numpy(), plan.values, "readout.values")
         readout = Readout("gradient", weights, None)
-        return readout, _temperature(network, readout, held or samples)
+        return readout, _temperature(network, readout, held or samples, progress)
     assert counted is not None and counted.statistics is not None and samples is not None
     readout, _ = analytic.solve_rounded(counted.statistics, plan.analytic, plan.values)
     if held is not None:
-        return readout, _temperature(network, readout, held)
+        return readout, _temperature(network, readout, held, progress)
     tenth = every_tenth(samples)
     if len(tenth) == 0:
         return readout, 1.0
     part = Samples(samples.x[tenth], samples.y[tenth])
-    gathered = calibrate(network, part.x, part.y).statistics
+    gathered = calibrate(network, part.x, part.y, progress=progress).statistics
     assert gathered is not None
     rest = analytic.without(counted.statistics, gathered)
     solved, _ = analytic.solve_rounded(rest, plan.analytic, plan.values)
-    return readout, _temperature(network, solved, part)
+    return readout, _temperature(network, solved, part, progress)
 
 
-def _temperature(network: TopKNetwork, readout: Readout, samples: Samples | None) -> float:
+def _temperature(network: TopKNetwork, readout: Readout, samples: Samples | None, progress: Progress) -> float:
     if samples is None:
         return 1.0
-    return fit_temperature(logits_of(network, readout, samples.x), samples.y)
+    return fit_temperature(logits_of(network, readout, samples.x, progress), samples.y)
 
 
 @torch.no_grad()
-def logits_of(network: TopKNetwork, readout: Readout, x: Float32) -> Float32:
+def logits_of(network: TopKNetwork, readout: Readout, x: Float32, progress: Progress = unwatched) -> Float32:
     """``V z + b``, float32 (N, classes), on the network's codes of float32 (N, *input_shape)."""
     bias = 0.0 if readout.bias is None else readout.bias
-    parts = [codes[-1].cpu().numpy() @ readout.weights.T + bias for _, codes in batches(network, x)]
+    parts = [codes[-1].cpu().numpy() @ readout.weights.T + bias for _, codes in batches(network, x, progress)]
     logits: Float32 = np.concatenate(parts).astype(np.float32)
     return logits
 

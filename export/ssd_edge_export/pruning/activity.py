@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssd_edge.model import TopKNetwork
-from ssd_edge_export.passes import batches
+from ssd_edge_export.passes import Progress, batches, unwatched
 from ssd_edge_runtime.arrays import Float32, Int64
 
 
@@ -27,14 +27,14 @@ class LayerActivity:
 
 
 @torch.no_grad()
-def observe(network: TopKNetwork, x: Float32) -> list[LayerActivity]:
+def observe(network: TopKNetwork, x: Float32, progress: Progress = unwatched) -> list[LayerActivity]:
     """Activity of every layer over float32 (N, *input_shape), inhibition complete."""
     shapes = [layer.weight.shape for layer in network.topk_layers]
     device = network.device
     counts = [torch.zeros(n, dtype=torch.int64, device=device) for n, _ in shapes]
     active = [torch.zeros(n, d, dtype=torch.float32, device=device) for n, d in shapes]
     means = [torch.zeros(d, dtype=torch.float64, device=device) for _, d in shapes]
-    for u, codes in batches(network, x):
+    for u, codes in batches(network, x, progress):
         for i, (inputs, z) in enumerate(zip([u, *codes], codes, strict=False)):
             fired = (z > 0).to(torch.float32)
             counts[i] += fired.sum(0).long()

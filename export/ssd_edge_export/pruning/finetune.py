@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ssd_edge.model import TopKNetwork, normalize_rows
-from ssd_edge_export.passes import batches, check_samples
+from ssd_edge_export.passes import Progress, batches, check_samples, unwatched
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.options import LearningOptions
 
@@ -25,19 +23,20 @@ def fine_tune(
     student: TopKNetwork,
     teacher: TopKNetwork,
     x: Float32,
-    options: LearningOptions,
+    learning: LearningOptions,
+    *,
     epochs: int,
     seed: int,
-    tick: Callable[[int], None] = lambda samples: None,
-    *,
     faster: float = FASTER,
+    progress: Progress = unwatched,
 ) -> None:
     """Distill ``teacher`` into the kept weights of ``student``, in place, on x float32 (N, *input_shape).
 
     The loss is the KL divergence of the student's from the teacher's softmax over the classes, logits divided by
     the teacher's deviation: small logits, as this readout often has, would leave next to no gradient. No label is
     used: classes that the teacher has forgotten stay forgotten. Weights are clamped and rows renormalized as in
-    training.
+    training. ``learning``: how the student was trained; steps are ``faster`` times as long. ``progress`` counts
+    samples, over all epochs.
     """
     check_samples(student, x)
     student.eval()
@@ -46,17 +45,19 @@ def fine_tune(
     for parameter in parameters:
         parameter.requires_grad_(True)
     scale = deviation(teacher, x)
-    optimizer = torch.optim.SGD(parameters, lr=faster * options.learning_rate, momentum=MOMENTUM)
+    optimizer = torch.optim.SGD(parameters, lr=faster * learning.learning_rate, momentum=MOMENTUM)
+    done, total = 0, epochs * len(x)
     for _ in range(epochs):
         order = rng.permutation(len(x))
-        for start in range(0, len(x), options.batch_size):
-            batch = torch.from_numpy(x[order[start : start + options.batch_size]]).to(student.device)
+        for start in range(0, len(x), learning.batch_size):
+            batch = torch.from_numpy(x[order[start : start + learning.batch_size]]).to(student.device)
             optimizer.zero_grad()
             imitation(student, teacher, batch, scale).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, options.clip_norm)
+            torch.nn.utils.clip_grad_norm_(parameters, learning.clip_norm)
             optimizer.step()
-            constrain(student, options.nonnegative)
-            tick(len(batch))
+            constrain(student, learning.nonnegative)
+            done += len(batch)
+            progress(done, total)
 
 
 @torch.no_grad()

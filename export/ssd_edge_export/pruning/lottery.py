@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from ssd_edge.training.api import pick_device
 from ssd_edge.training.task_options import load_data
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_export.options import Budget, PruneOptions
+from ssd_edge_export.passes import Progress, unwatched
 from ssd_edge_export.pruning.masks import Pruned, prune_network
 from ssd_edge_export.samples import run_samples
 from ssd_edge_runtime.errors import OptionError
@@ -25,14 +26,14 @@ REWIND = 0.02
 
 
 def lottery_ticket(
-    run: Run, options: PruneOptions, rounds: int = ROUNDS, tick: Callable[[int], None] = lambda _: None
+    run: Run, options: PruneOptions, rounds: int = ROUNDS, progress: Progress = unwatched
 ) -> tuple[Run, Pruned]:
     """Train, keep the largest weights, rewind W to an early step, train again; ``rounds`` times.
 
     Each round keeps the same share of what the last has left, down to ``options.density``. The reserve is as in
     any pruning; so is the budget, but auto means row: who fires is decided anew in every round. V starts anew in
     every round. The first round takes the trained ``run`` for its training.
-    ``tick`` is called with 1 after every training. Raises OptionError for a run that does not learn W.
+    ``progress`` counts trainings. Raises OptionError for a run that does not learn W.
     """
     OptionError.unless(
         parse_method(run.config.method).network.learns_features and _trainer(run).schedule.total_steps > 0,
@@ -48,7 +49,7 @@ def lottery_ticket(
         pruned = prune_network(ticket.network, samples.x, chosen)
         masks = [layer.mask for layer in pruned.network.topk_layers]
         ticket = _train_masked(run, early, [mask for mask in masks if mask is not None])
-        tick(1)
+        progress(number, rounds)
     report = {**pruned.report, "criterion": "lottery-ticket", "rounds": rounds}
     return ticket, Pruned(ticket.network, report)
 

@@ -12,7 +12,7 @@ import torch
 
 from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
 from ssd_edge_export.options import Budget, Criterion, PruneOptions
-from ssd_edge_export.passes import batches
+from ssd_edge_export.passes import Progress, batches, unwatched
 from ssd_edge_export.pruning import budget, importance
 from ssd_edge_export.pruning.activity import LayerActivity, least_active, observe
 from ssd_edge_runtime.arrays import Float32, Float64, Int64
@@ -66,17 +66,18 @@ def prune_network(
     options: PruneOptions,
     activities: list[LayerActivity] | None = None,
     fit: Callable[[TopKNetwork, list[LayerActivity]], None] = lambda pruned, activities: None,
+    progress: Progress = unwatched,
 ) -> Pruned:
     """Prune a copy of ``network``, by what its layers do on ``x`` float32 (N, *input_shape); rows renormalized.
 
     Criterion and budget must be resolved. ``activities``: what ``observe`` gave, where it is known. ``fit`` may
-    change what is kept, before inactive neurons are dropped.
+    change what is kept, before inactive neurons are dropped. ``progress`` counts the samples of each pass.
 
     Raises OptionError for a network pruned below ``density`` already.
     """
     check_density(network, options.density)
     rng = np.random.default_rng(options.seed)
-    activities = activities or observe(network, x)
+    activities = activities or observe(network, x, progress)
     layers = network.topk_layers
     scores = [score(layer, seen, options.criterion, rng) for layer, seen in zip(layers, activities, strict=True)]
     reserves = [least_active(seen.activation_count, options.reserve) for seen in activities]
@@ -91,7 +92,7 @@ def prune_network(
     fit(pruned, activities)
     dropped: list[Int64] = [np.zeros(0, np.int64) for _ in reserves]
     if options.drop_inactive:
-        dropped = inactive(pruned, x, reserves)
+        dropped = inactive(pruned, x, reserves, progress)
         pruned = without_neurons(pruned, dropped)
     return Pruned(pruned, describe(pruned, options, reserves, dropped))
 
@@ -158,23 +159,27 @@ def with_masks(network: TopKNetwork, masks: Sequence[budget.Mask]) -> TopKNetwor
     return pruned
 
 
-def inactive(network: TopKNetwork, x: Float32, reserves: Sequence[Int64]) -> list[Int64]:
+def inactive(
+    network: TopKNetwork, x: Float32, reserves: Sequence[Int64], progress: Progress = unwatched
+) -> list[Int64]:
     """Per layer the neurons, int64 ascending, that never matter on ``x`` and are not in its reserve.
 
     At least k + 1 neurons stay in every layer.
     """
     dropped = []
-    for layer, count, reserve in zip(network.topk_layers, decisive_counts(network, x), reserves, strict=True):
+    for layer, count, reserve in zip(
+        network.topk_layers, decisive_counts(network, x, progress), reserves, strict=True
+    ):
         silent = np.setdiff1d(np.flatnonzero(count == 0), reserve)
         dropped.append(silent[: max(0, len(count) - layer.k - 1)].astype(np.int64))
     return dropped
 
 
 @torch.no_grad()
-def decisive_counts(network: TopKNetwork, x: Float32) -> list[Int64]:
+def decisive_counts(network: TopKNetwork, x: Float32, progress: Progress = unwatched) -> list[Int64]:
     """Samples in which each neuron fires or, as the (k+1)-th largest, sets I; int64 (n,) per layer."""
     counts = [torch.zeros(layer.weight.shape[0], dtype=torch.int64) for layer in network.topk_layers]
-    for u, codes in batches(network, x):
+    for u, codes in batches(network, x, progress):
         for layer, count, inputs in zip(network.topk_layers, counts, [u, *codes], strict=False):
             a = layer.activate(inputs)
             least = torch.topk(a, layer.k + 1, dim=1).values[:, -1:]

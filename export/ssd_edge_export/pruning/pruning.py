@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -15,144 +14,142 @@ from ssd_edge.methods import parse_method
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.calibration import calibrate
-from ssd_edge_export.options import Budget, Criterion, PruneOptions
+from ssd_edge_export.options import PruneOptions
+from ssd_edge_export.passes import Progress, unwatched
 from ssd_edge_export.pruning.activity import LayerActivity
 from ssd_edge_export.pruning.finetune import AFTER_REFIT, FASTER, fine_tune
 from ssd_edge_export.pruning.lottery import lottery_ticket
 from ssd_edge_export.pruning.masks import Pruned, prune_network, resolve, resolve_budget
-from ssd_edge_export.pruning.refit import imitate
+from ssd_edge_export.pruning.refit import imitate, solve_readout
 from ssd_edge_export.samples import Samples, run_samples, samples_of, task_names
-from ssd_edge_runtime.analytic import solve_rounded
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.options import LearningOptions
 
-Tick = Callable[[int], None]
-
 
 @overload
 def prune(
-    source: Run,
-    *,
-    density: float = ...,
-    criterion: Criterion = ...,
-    budget: Budget = ...,
-    reserve: float = ...,
-    drop_inactive: bool = ...,
-    refit: bool = ...,
-    fine_tune_epochs: int = ...,
-    seed: int = ...,
-    data: Dataset | None = ...,
-    tick: Tick = ...,
+    source: Run, options: PruneOptions | None = ..., *, data: Dataset | None = ..., progress: Progress = ...
 ) -> Run: ...
 
 
 @overload
 def prune(
     source: TopKNetwork,
+    options: PruneOptions | None = ...,
     *,
-    density: float = ...,
-    criterion: Criterion = ...,
-    budget: Budget = ...,
-    reserve: float = ...,
-    drop_inactive: bool = ...,
-    refit: bool = ...,
-    fine_tune_epochs: int = ...,
-    seed: int = ...,
     data: Dataset | None = ...,
-    tick: Tick = ...,
+    progress: Progress = ...,
 ) -> TopKNetwork: ...
 
 
 def prune(
     source: Run | TopKNetwork,
+    options: PruneOptions | None = None,
     *,
-    density: float = 0.05,
-    criterion: Criterion = "auto",
-    budget: Budget = "auto",
-    reserve: float = 0.1,
-    drop_inactive: bool = False,
-    refit: bool = True,
-    fine_tune_epochs: int = 0,
-    seed: int = 0,
     data: Dataset | None = None,
-    tick: Tick = lambda samples: None,
+    progress: Progress = unwatched,
 ) -> Run | TopKNetwork:
-    """Prune a copy of ``source`` to its Top-K-active weights; the shape stays unless ``drop_inactive``.
+    """Prune a copy of a run or a network to its Top-K-active weights; the shape stays unless ``drop_inactive``.
 
-    ``data``: the training samples; a run loads its own. For the other arguments see ``PruneOptions``. A run's
-    analytic readout is solved anew on the pruned codes; a run's ``provenance["prune"]`` is the report. ``tick`` is
-    called with the number of samples after every step of fine-tuning, with 1 after every training of a
-    lottery ticket.
+    ``data``: the training samples; a run loads its own. A run's analytic readout is solved anew on the pruned
+    codes. ``progress`` counts the samples of each pass over them and of fine-tuning, or the trainings of a lottery
+    ticket::
+
+        small = prune(run, PruneOptions(density=0.1, criterion="magnitude"))
+        small.provenance["prune"]["layers"]   # what became of each layer
+        small.save("runs/small")
 
     Raises OptionError for an option's value, DataError for data that are missing or do not fit.
     """
-    options = PruneOptions(density, criterion, budget, reserve, drop_inactive, refit, fine_tune_epochs, seed)
+    options = options or PruneOptions()
     if isinstance(source, Run):
-        return prune_run(source, options, data, tick)
+        return prune_run(source, options, data, progress)
+    return _prune_network(source, options, data, progress)
+
+
+def _prune_network(
+    network: TopKNetwork, options: PruneOptions, data: Dataset | None, progress: Progress
+) -> TopKNetwork:
     if data is None:
         raise DataError("pruning a network needs data: what its neurons see and do ranks the weights")
-    samples = samples_of(data, source.classes) if source.classes else Samples(data.x, data.y)
-    analytic = source.readout_bias is not None
-    learning = LearningOptions(nonnegative=nonnegative_weights(source))
-    return _prune(source, samples.x, options, True, analytic, learning, tick).network
+    OptionError.unless(
+        options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run"
+    )
+    samples = samples_of(data, network.classes) if network.classes else Samples(data.x, data.y)
+    analytic = network.readout_bias is not None
+    chosen, reasons = resolved(options, learned=True, analytic=analytic, to_come=False)
+    learning = LearningOptions(nonnegative=nonnegative_weights(network))
+    return _prune(network, samples.x, chosen, reasons, learning, analytic, progress).network
 
 
-def prune_run(run: Run, options: PruneOptions, data: Dataset | None = None, tick: Tick = lambda _: None) -> Run:
+def prune_run(run: Run, options: PruneOptions, data: Dataset | None, progress: Progress) -> Run:
     """A run with the pruned network, its readout and boundary brought up to date."""
-    samples, _ = run_samples(run, data)
-    learned = parse_method(run.config.method).network.learns_features
     if options.criterion == "lottery-ticket":
-        ticket, found = lottery_ticket(run, options, tick=tick)
+        ticket, found = lottery_ticket(run, options, progress=progress)
         report = {**found.report, "reason": "", "budget_reason": "", "refit": False, "fine_tune_epochs": 0}
         return dataclasses.replace(ticket, provenance={**run.provenance, "prune": report}, path=None)
-    analytic, further = run.analytic is not None, run.config.last_task < run.config.tasks
-    pruned = _prune(run.network, samples.x, options, learned, analytic, run.learning, tick, further)
+    samples, _ = run_samples(run, data)
+    analytic = run.analytic is not None
+    chosen, reasons = resolved(
+        options,
+        learned=parse_method(run.config.method).network.learns_features,
+        analytic=analytic,
+        to_come=run.config.last_task < run.config.tasks,
+    )
+    pruned = _prune(run.network, samples.x, chosen, reasons, run.learning, analytic, progress)
     network = pruned.network
-    recount(network, samples, [run.network.classes.index(name) for name in task_names(run)[-1]])
+    recount(network, samples, [run.network.classes.index(name) for name in task_names(run)[-1]], progress)
     result = dataclasses.replace(
         run, network=network, provenance={**run.provenance, "prune": pruned.report}, path=None, statistics=None
     )
     if run.analytic is not None:
-        result.statistics = calibrate(network, samples.x, samples.y).statistics
-        assert result.statistics is not None
-        readout, _ = solve_rounded(result.statistics, run.analytic, "float32")
-        assert readout.bias is not None
-        network.readout_weight.data = torch.from_numpy(readout.weights)
-        network.readout_bias = torch.from_numpy(readout.bias)
+        result.statistics = solve_readout(network, samples, run.analytic, progress)
     pass_boundary(result)
     return result
+
+
+def resolved(
+    options: PruneOptions, *, learned: bool, analytic: bool, to_come: bool
+) -> tuple[PruneOptions, dict[str, str]]:
+    """``options`` with what ``auto`` stands for, and the reasons as the report has them."""
+    criterion, reason = resolve(options.criterion, learned=learned)
+    budget, why = resolve_budget(options.budget, learned=learned, analytic=analytic, to_come=to_come)
+    return dataclasses.replace(options, criterion=criterion, budget=budget), {
+        "reason": reason,
+        "budget_reason": why,
+    }
 
 
 def _prune(
     network: TopKNetwork,
     x: Float32,
     options: PruneOptions,
-    learned: bool,
-    analytic: bool,
+    reasons: dict[str, str],
     learning: LearningOptions,
-    tick: Tick,
-    to_come: bool = False,
+    analytic: bool,
+    progress: Progress,
 ) -> Pruned:
-    OptionError.unless(
-        options.criterion != "lottery-ticket", "criterion lottery-ticket trains again, so it needs a run"
-    )
-    criterion, reason = resolve(options.criterion, learned=learned)
-    budget, why = resolve_budget(options.budget, learned=learned, analytic=analytic, to_come=to_come)
     refit = options.refit and not analytic and options.density < 1.0
 
     def fit(pruned: TopKNetwork, activities: list[LayerActivity]) -> None:
         if refit:
-            imitate(pruned, network, x, activities, nonnegative=learning.nonnegative)
+            imitate(pruned, network, x, activities, nonnegative=learning.nonnegative, progress=progress)
 
-    pruned = prune_network(network, x, dataclasses.replace(options, criterion=criterion, budget=budget), fit=fit)
+    pruned = prune_network(network, x, options, fit=fit, progress=progress)
     if options.fine_tune_epochs:
-        faster = AFTER_REFIT if refit else FASTER
         fine_tune(
-            pruned.network, network, x, learning, options.fine_tune_epochs, options.seed, tick, faster=faster
+            pruned.network,
+            network,
+            x,
+            learning,
+            epochs=options.fine_tune_epochs,
+            seed=options.seed,
+            faster=AFTER_REFIT if refit else FASTER,
+            progress=progress,
         )
-    report = {"reason": reason, "budget_reason": why, "refit": refit, "fine_tune_epochs": options.fine_tune_epochs}
-    return Pruned(pruned.network, {**pruned.report, **report})
+    further: dict[str, Any] = {"refit": refit, "fine_tune_epochs": options.fine_tune_epochs}
+    return Pruned(pruned.network, {**pruned.report, **reasons, **further})
 
 
 def nonnegative_weights(network: TopKNetwork) -> bool:
@@ -161,9 +158,9 @@ def nonnegative_weights(network: TopKNetwork) -> bool:
     return all(bool((weight >= 0).all()) for weight in [*parameters, network.readout_weight])
 
 
-def recount(network: TopKNetwork, samples: Samples, last_task: list[int]) -> None:
+def recount(network: TopKNetwork, samples: Samples, last_task: list[int], progress: Progress = unwatched) -> None:
     """Count activations of the pruned network anew, in place; the last task's are those of its classes."""
-    counted = calibrate(network, samples.x, samples.y, last_task=last_task, statistics=False)
+    counted = calibrate(network, samples.x, samples.y, last_task=last_task, statistics=False, progress=progress)
     for layer, counts in zip(network.topk_layers, counted.layers, strict=True):
         layer.activation_count = _tensor(counts.activation_count)
         layer.task_count = _tensor(counts.task_count)

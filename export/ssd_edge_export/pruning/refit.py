@@ -1,4 +1,4 @@
-"""Kept weights imitate the unpruned network, without labels: rows its activations, the readout its logits."""
+"""What is fitted after pruning: kept weights and a trained readout to the unpruned network, or the closed form."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import torch
 from torch import Tensor
 
 from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
-from ssd_edge_export.passes import BATCH, batches
+from ssd_edge_export.calibration import calibrate
+from ssd_edge_export.passes import Progress, batches, preprocessed, unwatched
 from ssd_edge_export.pruning.activity import LayerActivity
+from ssd_edge_export.samples import Samples
+from ssd_edge_runtime.analytic import solve_rounded
 from ssd_edge_runtime.arrays import Float32, Int64
+from ssd_edge_runtime.options import AnalyticOptions
+from ssd_edge_runtime.state import Statistics
 
 RHO = 1e-4
 """Regularizer: ``RHO * trace(G) / n`` on the diagonal."""
@@ -26,18 +31,26 @@ def imitate(
     activities: Sequence[LayerActivity],
     *,
     nonnegative: bool,
+    progress: Progress = unwatched,
 ) -> None:
     """Fit the student's kept weights, then its V, to the teacher's answers on x float32 (N, *input_shape).
 
-    ``activities``: the teacher's. No label is used.
+    ``activities``: the teacher's. No label is used. ``progress`` counts the samples of each pass.
     """
-    fit_rows(student, teacher, x, [seen.activation_count for seen in activities], nonnegative=nonnegative)
-    refit_readout(student, teacher, x, nonnegative=nonnegative)
+    counts = [seen.activation_count for seen in activities]
+    fit_rows(student, teacher, x, counts, nonnegative=nonnegative, progress=progress)
+    refit_readout(student, teacher, x, nonnegative=nonnegative, progress=progress)
 
 
 @torch.no_grad()
 def fit_rows(
-    student: TopKNetwork, teacher: TopKNetwork, x: Float32, counts: Sequence[Int64], *, nonnegative: bool
+    student: TopKNetwork,
+    teacher: TopKNetwork,
+    x: Float32,
+    counts: Sequence[Int64],
+    *,
+    nonnegative: bool,
+    progress: Progress = unwatched,
 ) -> None:
     """Set the student's kept weights, layer by layer, in place; x float32 (N, *input_shape), no label is used.
 
@@ -51,29 +64,29 @@ def fit_rows(
         fired = torch.from_numpy(counts[number]).to(own.weight.device)
         rows = fired.nonzero()[:, 0]
         if len(rows):
-            inputs, cross = moments(student, teacher, number, x)
+            inputs, cross = moments(student, teacher, number, x, progress)
             shares = (fired[rows] / fired.sum()).float()
             own.weight[rows] = rows_solution(own, rows, inputs, other.weight[rows] @ cross, shares, nonnegative)
 
 
-def moments(student: TopKNetwork, teacher: TopKNetwork, number: int, x: Float32) -> tuple[Tensor, Tensor]:
+def moments(
+    student: TopKNetwork, teacher: TopKNetwork, number: int, x: Float32, progress: Progress = unwatched
+) -> tuple[Tensor, Tensor]:
     """``E[v v^T]`` and ``E[u v^T]`` of the inputs of layer ``number`` (from 0), float32 (d, d)."""
     width, device = student.topk_layers[number].weight.shape[1], student.device
     inputs = torch.zeros(width, width, dtype=torch.float64, device=device)
     cross = torch.zeros(teacher.topk_layers[number].weight.shape[1], width, dtype=torch.float64, device=device)
-    for v, u in zip(inputs_of(student, number, x), inputs_of(teacher, number, x), strict=True):
+    for v, u in zip(inputs_of(student, number, x, progress), inputs_of(teacher, number, x), strict=True):
         inputs += v.T @ v
         cross += u.T @ v
     return (inputs / len(x)).float(), (cross / len(x)).float()
 
 
-def inputs_of(network: TopKNetwork, number: int, x: Float32) -> Iterator[Tensor]:
+def inputs_of(network: TopKNetwork, number: int, x: Float32, progress: Progress = unwatched) -> Iterator[Tensor]:
     """What layer ``number`` (from 0) sees, float32 (B, d), batch by batch."""
-    if number:
-        yield from (codes[number - 1] for _, codes in batches(network, x))
-        return
-    for start in range(0, len(x), BATCH):
-        yield network.preprocess(torch.from_numpy(x[start : start + BATCH]).to(network.device))
+    if number == 0:
+        return preprocessed(network, x, progress)
+    return (codes[number - 1] for _, codes in batches(network, x, progress))
 
 
 def rows_solution(
@@ -99,7 +112,14 @@ def rows_solution(
 
 
 @torch.no_grad()
-def refit_readout(student: TopKNetwork, teacher: TopKNetwork, x: Float32, *, nonnegative: bool) -> None:
+def refit_readout(
+    student: TopKNetwork,
+    teacher: TopKNetwork,
+    x: Float32,
+    *,
+    nonnegative: bool,
+    progress: Progress = unwatched,
+) -> None:
     """Set the student's V to the least-squares fit of its codes to the teacher's logits on (N, *input_shape).
 
     ``V = B (G + lam I)^-1`` with ``G = sum z z^T`` of the student's codes and ``B = sum o z^T`` of the teacher's
@@ -108,7 +128,7 @@ def refit_readout(student: TopKNetwork, teacher: TopKNetwork, x: Float32, *, non
     n, device = student.readout_weight.shape[1], student.device
     gram = torch.zeros(n, n, dtype=torch.float64, device=device)
     cross = torch.zeros(len(student.classes), n, dtype=torch.float64, device=device)
-    for (_, own), (_, other) in zip(batches(student, x), batches(teacher, x), strict=True):
+    for (_, own), (_, other) in zip(batches(student, x, progress), batches(teacher, x), strict=True):
         fired = own[-1].any(dim=0).nonzero()[:, 0]
         z = own[-1][:, fired]
         gram[fired[:, None], fired] += (z.T @ z).double()
@@ -139,3 +159,16 @@ def nonnegative_solution(gram: Tensor, cross: Tensor, steps: int = READOUT_STEPS
 def accelerated(momentum: float) -> float:
     """The next t of Beck and Teboulle's acceleration, ``(1 + sqrt(1 + 4 t^2)) / 2``."""
     return float(1.0 + (1.0 + 4.0 * momentum**2) ** 0.5) / 2.0
+
+
+def solve_readout(
+    network: TopKNetwork, samples: Samples, options: AnalyticOptions, progress: Progress = unwatched
+) -> Statistics:
+    """Set an analytic readout to the solution on the network's own codes; returns the statistics it solves."""
+    statistics = calibrate(network, samples.x, samples.y, progress=progress).statistics
+    assert statistics is not None
+    readout, _ = solve_rounded(statistics, options, "float32")
+    assert readout.bias is not None
+    network.readout_weight.data = torch.from_numpy(readout.weights)
+    network.readout_bias = torch.from_numpy(readout.bias)
+    return statistics

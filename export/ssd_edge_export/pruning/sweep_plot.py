@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ssd_edge.training.accuracy_plot import COLORS
 from ssd_edge_runtime.errors import MissingExtraError
 
-
-def summary(document: dict[str, Any]) -> dict[str, dict[float, tuple[float, float]]]:
-    """Criterion -> density -> mean accuracy over runs and seeds, and the deviation of what pruning cost.
-
-    In the order of the sweep; the cost is the difference to the same run unpruned.
-    """
-    before = [entry["unpruned"] for entry in document["runs"]]
-    found: dict[str, dict[float, list[tuple[float, float]]]] = {}
-    for point in document["points"]:
-        values = point["accuracy"], point["accuracy"] - before[point["run"]]
-        found.setdefault(point["criterion"], {}).setdefault(point["density"], []).append(values)
-    return {
-        criterion: {
-            density: (float(np.mean([v[0] for v in values])), float(np.std([v[1] for v in values])))
-            for density, values in by_density.items()
-        }
-        for criterion, by_density in found.items()
-    }
+Curves = Mapping[str, Mapping[float, tuple[float, float]]]
+"""Criterion -> density -> mean accuracy, and the deviation that its error bar shows."""
 
 
-def plot_sweep(document: dict[str, Any], path: Path) -> None:
-    """Write a PNG: accuracy against density, a line per criterion, the unpruned accuracy dashed."""
+def plot_sweep(curves: Curves, unpruned: float, path: Path, *, title: str, measured_on: str) -> None:
+    """Write a PNG: a line per criterion, the unpruned accuracy dashed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -44,18 +26,17 @@ def plot_sweep(document: dict[str, Any], path: Path) -> None:
     axes = figure.add_subplot()
     axes.set_prop_cycle(color=COLORS)
     markers = cycle("osD^vP")
-    for criterion, by_density in summary(document).items():
+    for criterion, by_density in curves.items():
         means, deviations = zip(*by_density.values(), strict=True)
         percent = [100 * density for density in by_density]
         axes.errorbar(
             percent, means, yerr=deviations, marker=next(markers), markersize=5, capsize=2, label=criterion
         )
-    axes.axhline(document["unpruned"], color="black", linestyle="--", linewidth=1, label="unpruned")
+    axes.axhline(unpruned, color="black", linestyle="--", linewidth=1, label="unpruned")
     axes.set_xscale("log")
-    ticks = sorted({100 * point["density"] for point in document["points"]})
+    ticks = sorted({100 * density for by_density in curves.values() for density in by_density})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_formatter(NullFormatter())
-    title = f"{document['method']}, {document['readout']} readout, {document['data']}"
-    axes.set(xlabel="weights kept (%)", ylabel=f"accuracy ({document['measured_on']})", title=title)
+    axes.set(xlabel="weights kept (%)", ylabel=f"accuracy ({measured_on})", title=title)
     axes.legend()
     figure.savefig(path, dpi=120)

@@ -11,6 +11,7 @@ import torch
 
 from ssd_edge.training import Run
 from ssd_edge_export.export import state_of_run
+from ssd_edge_export.options import ExportOptions, PruneOptions
 from ssd_edge_export.verification.report import Check
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import SSDEdgeError
@@ -55,19 +56,15 @@ def encoder_check(state: ModelState, encoder: Encoder) -> Check:
 
 def _export_again(state: ModelState, run: Run) -> ModelState:
     pruned: dict[str, Any] = state.provenance.get("prune") or {}
-    options = {name: pruned[name] for name in PRUNING if name in pruned}
-    if pruned and pruned == run.provenance.get("prune"):
-        options = {}
-    dropped = sum(layer.get("dropped", 0) for layer in pruned.get("layers", ())) if options else 0
-    return state_of_run(
-        run,
-        encoder=state.encoder,
-        values=state.values_type,
-        readout=state.readout.kind,
-        analytic=state.analytic,
-        drop_inactive=dropped > 0,
-        **options,
+    prune = None
+    if pruned and pruned != run.provenance.get("prune"):
+        dropped = sum(layer.get("dropped", 0) for layer in pruned.get("layers", ()))
+        known = {name: pruned[name] for name in PRUNING if name in pruned}
+        prune = PruneOptions(**known, drop_inactive=dropped > 0)
+    options = ExportOptions(
+        prune=prune, values=state.values_type, readout=state.readout.kind, analytic=state.analytic
     )
+    return state_of_run(run, options, encoder=state.encoder)
 
 
 def weights_check(state: ModelState, expected: ModelState) -> Check:

@@ -19,7 +19,7 @@ from ssd_edge.encoders.preprocess import Preprocess, Preset
 from ssd_edge.encoders.state_dicts import load_weights
 from ssd_edge.encoders.to_onnx import encoder_of, onnx_of
 from ssd_edge.encoders.torchvision import torchvision_encoder
-from ssd_edge_export import export_model
+from ssd_edge_export import ExportOptions, export_model
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import DataError, EdgeModelError, MissingExtraError, OptionError
@@ -219,7 +219,7 @@ def test_resnet_from_training_to_one_file(tmp_path: Path) -> None:
         "digits", method="random", until_task=1, hidden=(100,), output=tmp_path / "run", device="cpu", **options
     )
     assert run.encoder is not None and run.encoder.width == 512
-    model = EdgeModel.load(export_model(run, tmp_path / "model.onnx", values="float32"))
+    model = EdgeModel.load(export_model(run, tmp_path / "model.onnx", ExportOptions(values="float32")))
     raw, body = load("digits", split="test").select(["0", "1"]), models.resnet18(weights=None)
     body.load_state_dict(torch.load(tmp_path / "resnet18.pth", weights_only=True))
     body.fc = torch.nn.Identity()

@@ -19,7 +19,7 @@ from ssd_edge.encoders import CACHE, Embeddings
 from ssd_edge.training import Run, TrainConfig
 from ssd_edge.training.evaluate import accuracies
 from ssd_edge.training.task_data import Part
-from ssd_edge_export import prune
+from ssd_edge_export import PruneOptions, prune
 from ssd_edge_runtime.encoder import EncoderSession, import_encoder
 from ssd_edge_runtime.errors import DataError, OptionError
 
@@ -88,7 +88,7 @@ def test_embeddings_are_computed_once(place: Path, embedded: list[int]) -> None:
     assert sum(count for count in embedded if count > 6) == sum(map(len, new))
     assert done[-1] == (len(run.training_data()) + len(run.test_data()),) * 2
     embedded.clear()
-    prune(Run.load("runs/a"), density=0.5).save("runs/b")
+    prune(Run.load("runs/a"), PruneOptions(density=0.5)).save("runs/b")
     Run.load("runs/b").training_data()
     again = train(
         "digits", encoder="own.onnx", output="runs/c", method="random", until_task=3, class_order=None, **QUICK
@@ -248,7 +248,7 @@ class TestCompare:
 
 def test_pruned_run_keeps_the_encoder(place: Path) -> None:
     run = begin(method="random")
-    pruned = prune(run, density=0.2)
+    pruned = prune(run, PruneOptions(density=0.2))
     pruned.save("runs/pruned")
     assert Run.load("runs/pruned").encoder == run.encoder
     assert dataclasses.replace(pruned, path=None).encoder == run.encoder

@@ -10,9 +10,8 @@ from scipy.optimize import nnls
 from ssd_edge.data import Dataset
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
-from ssd_edge_export import prune
+from ssd_edge_export import PruneOptions, prune
 from ssd_edge_export.assembly.provenance import usage
-from ssd_edge_export.options import PruneOptions
 from ssd_edge_export.passes import accuracy_on_test
 from ssd_edge_export.pruning.activity import least_active, observe
 from ssd_edge_export.pruning.masks import prune_network, resolve, resolve_budget
@@ -88,20 +87,20 @@ def test_pruning_by_rows_what_was_pruned_by_firing_revives_nothing(network, samp
 
 
 def test_trained_readout_keeps_its_accuracy_at_few_weights(gradient_run):
-    assert prune(gradient_run, density=0.1).provenance["prune"]["budget"] == "row"
+    assert prune(gradient_run, PruneOptions(density=0.1)).provenance["prune"]["budget"] == "row"
     finished = dataclasses.replace(gradient_run, config=dataclasses.replace(gradient_run.config, tasks=2))
-    pruned = prune(finished, density=0.1)
+    pruned = prune(finished, PruneOptions(density=0.1))
     report = pruned.provenance["prune"]
     assert (report["criterion"], report["budget"], report["refit"]) == ("sampled", "firing", True)
-    even = prune(gradient_run, density=0.1, budget="row", refit=False)
+    even = prune(gradient_run, PruneOptions(density=0.1, budget="row", refit=False))
     assert accuracy_on_test(pruned) >= accuracy_on_test(gradient_run) - 0.02
     assert accuracy_on_test(even) < accuracy_on_test(pruned)
 
 
 def test_inactive_neurons_are_dropped_after_the_fit(gradient_run):
     options = {"density": 0.3, "budget": "firing", "reserve": 0.0}
-    whole = prune(gradient_run, **options)
-    smaller = prune(gradient_run, drop_inactive=True, **options)
+    whole = prune(gradient_run, PruneOptions(**options))
+    smaller = prune(gradient_run, PruneOptions(drop_inactive=True, **options))
     dropped = smaller.provenance["prune"]["layers"][0]["dropped"]
     assert smaller.network.topk_layers[0].weight.shape[0] == 48 - dropped
     x = torch.from_numpy(gradient_run.training_data().x)
@@ -173,7 +172,7 @@ def test_auto_says_what_it_picks():
 
 def test_run_stays_a_run(tmp_path, gradient_run, analytic_run, random_run):
     for run in (gradient_run, analytic_run, random_run):
-        pruned = prune(run, density=0.3)
+        pruned = prune(run, PruneOptions(density=0.3))
         pruned.save(tmp_path / run.config.method / str(run.config.readout))
         loaded = Run.load(pruned.path)
         assert loaded.provenance["prune"]["density"] == 0.3
@@ -182,18 +181,19 @@ def test_run_stays_a_run(tmp_path, gradient_run, analytic_run, random_run):
         assert loaded.network.task_samples == 0 and loaded.teacher is not None
         assert accuracy_on_test(loaded) == accuracy_on_test(pruned)
     assert (
-        random_run.provenance == {} and prune(random_run, density=0.3).provenance["prune"]["criterion"] == "random"
+        random_run.provenance == {}
+        and prune(random_run, PruneOptions(density=0.3)).provenance["prune"]["criterion"] == "random"
     )
 
 
 def test_half_the_weights_answer_as_well(gradient_run, analytic_run):
     for run in (gradient_run, analytic_run):
-        assert accuracy_on_test(prune(run, density=0.5)) >= accuracy_on_test(run) - 0.03
+        assert accuracy_on_test(prune(run, PruneOptions(density=0.5))) >= accuracy_on_test(run) - 0.03
 
 
 def test_fine_tuning_imitates_the_unpruned_network(gradient_run):
     def distance(**options) -> float:
-        pruned = prune(gradient_run, density=0.2, budget="row", **options)
+        pruned = prune(gradient_run, PruneOptions(density=0.2, budget="row", **options))
         x = torch.from_numpy(gradient_run.training_data().x)
         with torch.no_grad():
             logits = [torch.log_softmax(run.network(x), 1) for run in (pruned, gradient_run)]
@@ -244,7 +244,7 @@ def test_nonnegative_refit_is_nnls():
 )
 def test_bad_options(analytic_run, options, message):
     with pytest.raises(OptionError, match=message):
-        prune(analytic_run, **options)
+        prune(analytic_run, PruneOptions(**options))
 
 
 def test_network_needs_fitting_data(network, samples):

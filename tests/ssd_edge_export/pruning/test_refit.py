@@ -7,7 +7,7 @@ from scipy.optimize import minimize, nnls
 
 from ssd_edge.data import Dataset
 from ssd_edge.model import TopKNetwork
-from ssd_edge_export import prune
+from ssd_edge_export import PruneOptions, prune
 from ssd_edge_export.pruning.activity import observe
 from ssd_edge_export.pruning.masks import with_masks
 from ssd_edge_export.pruning.refit import fit_rows
@@ -117,7 +117,7 @@ def test_no_label_is_looked_at(samples):
     network = network_of((8,), nonnegative=True)
     labels = np.random.default_rng(0).integers(0, 2, len(samples))
     pruned = [
-        prune(network, density=0.3, fine_tune_epochs=2, data=Dataset(samples, y, ("a", "b")))
+        prune(network, PruneOptions(density=0.3, fine_tune_epochs=2), data=Dataset(samples, y, ("a", "b")))
         for y in (labels, 1 - labels)
     ]
     for name, tensor in pruned[0].state_dict().items():

@@ -7,14 +7,16 @@ import numpy as np
 import onnx
 import pytest
 
-from ssd_edge_export import export_model, verify
+from ssd_edge_export import ExportOptions, PruneOptions, export_model, verify
 from ssd_edge_export.verification import verification as verifying
 from ssd_edge_runtime import model_file
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, analytic_run):
-    return export_model(analytic_run, tmp_path_factory.mktemp("verify") / "m.onnx", density=0.3)
+    return export_model(
+        analytic_run, tmp_path_factory.mktemp("verify") / "m.onnx", ExportOptions(prune=PruneOptions(density=0.3))
+    )
 
 
 def results(report):
