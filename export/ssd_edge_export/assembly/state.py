@@ -20,7 +20,6 @@ from ssd_edge_runtime import analytic, model_file
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.gradient.teacher import most_frequent
-from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ValuesType
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Readout, StoredTeacher
@@ -62,7 +61,7 @@ def build_state(
     )
     OptionError.unless(len(network.classes) > 0, "the network has no classes")
     matrices = [
-        round_matrix(matrix, plan.values, f"hidden{number}.values")
+        model_file.round_matrix(matrix, plan.values, f"hidden{number}.values")
         for number, matrix in enumerate(layer_matrices(network), 1)
     ]
     shipped = with_weights(network, matrices)
@@ -119,7 +118,9 @@ def _readout(
     other nine tenths has not seen. The trained one's is fitted on ``held``, or else on the training samples.
     """
     if plan.analytic is None:
-        weights = round_values(network.readout_weight.detach().cpu().numpy(), plan.values, "readout.values")
+        weights = model_file.round_values(
+            network.readout_weight.detach().cpu().numpy(), plan.values, "readout.values"
+        )
         readout = Readout("gradient", weights, None)
         return readout, _temperature(network, readout, held or samples, progress)
     assert counted is not None and counted.statistics is not None and samples is not None

@@ -6,29 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file import codecs
 from ssd_edge_runtime.model_file.checks import check_state
-from ssd_edge_runtime.model_file.codecs import StoredValues
 from ssd_edge_runtime.model_file.encode import GRAPH_NAME, LEARNING_NAME
 from ssd_edge_runtime.model_file.graph import build_graph
 from ssd_edge_runtime.model_file.header import Header
 from ssd_edge_runtime.model_file.learning_tensors import (
     Arrays,
-    decode_counts,
     decode_statistics,
-    decode_support,
     decode_teacher,
     learning_specs,
 )
 from ssd_edge_runtime.model_file.manifest import Manifest
-from ssd_edge_runtime.model_file.structure import LayerShape, Structure
+from ssd_edge_runtime.model_file.structure import Structure
+from ssd_edge_runtime.model_file.weights import decode_layer, decode_readout
 from ssd_edge_runtime.onnx.messages import INITIALIZER, INPUT, NAME, NODE, OUTPUT
 from ssd_edge_runtime.onnx.protobuf import fields
 from ssd_edge_runtime.onnx.tensors import TensorSpec, decode_tensor
-from ssd_edge_runtime.sparse.csr import CSRMatrix
-from ssd_edge_runtime.state import Layer, ModelState, Readout
+from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.encoder import Encoder
@@ -131,90 +126,6 @@ def decode_training(found: list[memoryview], manifest: Manifest) -> Arrays | Non
     empty = not (parts[NODE] or parts[INPUT] or parts[OUTPUT])
     EdgeModelError.unless(empty, "the learning state holds initializers and nothing else")
     return match_tensors(learning_specs(manifest.structure, shape), parts[INITIALIZER], "the learning state")
-
-
-def stored_values(arrays: Arrays, name: str) -> StoredValues:
-    """Values and scales of a layer or of the readout, flat."""
-    scale: Float32 | None = None
-    if f"{name}.scale" in arrays:
-        scale = arrays[f"{name}.scale"].astype(np.float32).reshape(-1)
-        EdgeModelError.unless(
-            bool(np.isfinite(scale).all() and (scale >= 0).all()), f"{name}.scale must be finite and >= 0"
-        )
-    return StoredValues(arrays[f"{name}.values"].reshape(-1), scale)
-
-
-def decode_values(stored: StoredValues, rows: codecs.Rows, name: str) -> Float32:
-    """float32 values, checked to be finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = codecs.decode_values(stored, rows)
-    EdgeModelError.unless(bool(np.isfinite(values).all()), f"{name}.values holds NaN or infinity")
-    return values
-
-
-def decode_csr(arrays: Arrays, layer: LayerShape) -> CSRMatrix:
-    """A layer stored with indptr; checked before rows are counted by it."""
-    indptr = arrays[f"{layer.name}.indptr"].astype(np.int32)
-    good = indptr[0] == 0 and indptr[-1] == layer.entries and bool(np.all(indptr[1:] >= indptr[:-1]))
-    EdgeModelError.unless(good, f"{layer.name}.indptr must run from 0 to {layer.entries} and never descend")
-    columns = arrays[f"{layer.name}.columns"].astype(np.int32)
-    matrix = CSRMatrix(indptr, columns, np.zeros(0, np.float32), (layer.rows, layer.width))
-    matrix.values = decode_values(stored_values(arrays, layer.name), matrix.row_of_entry(), layer.name)
-    return matrix
-
-
-def decode_gaps(arrays: Arrays, layer: LayerShape) -> CSRMatrix:
-    """A layer stored as distances; fillers are dropped."""
-    codes, shape = arrays[f"{layer.name}.columns"], (layer.rows, layer.width)
-    flat = codecs.decode_gaps(codes, shape, layer.name)
-    stored = stored_values(arrays, layer.name)
-    entry = codes != codecs.FILLER
-    EdgeModelError.unless(not stored.values[~entry].any(), f"{layer.name}.values is not zero at a filler")
-    kept = StoredValues(stored.values[entry], stored.scale)
-    matrix = codecs.matrix_from_flat(flat, np.zeros(0, np.float32), shape)
-    matrix.values = decode_values(kept, matrix.row_of_entry(), layer.name)
-    return matrix
-
-
-def decode_dense(arrays: Arrays, layer: LayerShape, learning: Arrays | None, partial: bool) -> CSRMatrix:
-    """A layer stored dense: all entries where it learns, else those that are not zero."""
-    stored = stored_values(arrays, layer.name)
-    if learning is None:
-        support = stored.values != 0
-    elif partial:
-        support = decode_support(learning[f"{layer.name}.support"], layer.entries, layer.name)
-        EdgeModelError.unless(
-            not stored.values[~support].any(), f"{layer.name}.values is not zero outside its support"
-        )
-    else:
-        support = np.ones(layer.entries, np.bool_)
-    flat = np.flatnonzero(support).astype(np.int32)
-    kept = StoredValues(stored.values[flat], stored.scale)
-    matrix = codecs.matrix_from_flat(flat, np.zeros(0, np.float32), (layer.rows, layer.width))
-    matrix.values = decode_values(kept, matrix.row_of_entry(), layer.name)
-    return matrix
-
-
-def decode_layer(layer: LayerShape, arrays: Arrays, learning: Arrays | None, manifest: Manifest) -> Layer:
-    """Weights and counts of one hidden layer."""
-    if layer.storage == "gaps":
-        weights = decode_gaps(arrays, layer)
-    elif layer.storage == "csr":
-        weights = decode_csr(arrays, layer)
-    else:
-        shape = manifest.learning_shape
-        partial = shape is not None and shape.supports[manifest.structure.layers.index(layer)]
-        weights = decode_dense(arrays, layer, learning, partial)
-    return Layer(layer.name, weights, layer.k, *decode_counts(learning, layer, manifest.structure.classes))
-
-
-def decode_readout(arrays: Arrays, manifest: Manifest) -> Readout:
-    """V and b."""
-    structure = manifest.structure
-    rows = np.repeat(np.arange(structure.classes), structure.code_width)
-    values = decode_values(stored_values(arrays, "readout"), rows, "readout")
-    bias = arrays["readout.bias"].astype(np.float32) if structure.bias else None
-    return Readout(structure.readout, values.reshape(structure.classes, structure.code_width), bias)
 
 
 def decode(header: Header, memory_limit: int | None = None) -> ModelState:

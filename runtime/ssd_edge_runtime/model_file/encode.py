@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ssd_edge_runtime.model_file import codecs, container, learning_tensors, manifest
 from ssd_edge_runtime.model_file.checks import check_state
 from ssd_edge_runtime.model_file.codecs import Storage
 from ssd_edge_runtime.model_file.graph import Graph, build_graph, encode_graph
 from ssd_edge_runtime.model_file.learning_tensors import Arrays, learning_shape, learning_specs
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
+from ssd_edge_runtime.model_file.weights import encode_layer, encode_readout
 from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import TensorSpec, array_bytes
 from ssd_edge_runtime.state import Layer, ModelState
@@ -43,44 +42,6 @@ def structure_of(state: ModelState, storages: list[Storage] | None = None) -> St
         bias=state.readout.bias is not None,
         encoder=state.encoder.shape if state.encoder is not None else None,
     )
-
-
-def encode_layer(layer: Layer, shape: LayerShape, state: ModelState) -> Arrays:
-    """The initializers of one layer's weights."""
-    matrix, name = layer.weights, shape.name
-    rows = matrix.row_of_entry()
-    stored = codecs.encode_values(matrix.values, rows, shape.rows, state.values_type, f"{name}.values")
-    arrays: Arrays = {f"{name}.values": stored.values}
-    if stored.scale is not None:
-        arrays[f"{name}.scale"] = stored.scale
-    if shape.storage == "dense":
-        dense = np.zeros((shape.rows, shape.width), stored.values.dtype)
-        dense[rows, matrix.columns] = stored.values
-        arrays[f"{name}.values"] = dense
-    elif shape.storage == "gaps":
-        codes, entry_at = codecs.encode_gaps(codecs.flat_indices(matrix))
-        spread = np.zeros(len(codes), stored.values.dtype)
-        spread[entry_at] = stored.values
-        arrays |= {f"{name}.columns": codes, f"{name}.values": spread}
-    else:
-        columns = matrix.columns.astype(codecs.column_type(shape.width))
-        arrays |= {f"{name}.columns": columns, f"{name}.indptr": matrix.indptr}
-    return arrays
-
-
-def encode_readout(state: ModelState) -> Arrays:
-    """The initializers of V and b, and of the input's center."""
-    classes, n = state.readout.weights.shape
-    rows = np.repeat(np.arange(classes), n)
-    values = state.readout.weights.reshape(-1)
-    stored = codecs.encode_values(values, rows, classes, state.values_type, "readout.values")
-    arrays: Arrays = {"readout.values": stored.values}
-    optional = {
-        "readout.scale": stored.scale,
-        "readout.bias": state.readout.bias,
-        "input.center": state.center,
-    }
-    return arrays | {name: array for name, array in optional.items() if array is not None}
 
 
 def buffers(specs: list[TensorSpec], arrays: Arrays) -> dict[str, memoryview]:
