@@ -31,11 +31,12 @@ UNKNOWN = ""
 class EdgeModel:
     """A model that predicts and goes on learning, with scikit-learn's verbs.
 
-    Samples are (N, *input_shape), (N, their number of values) or a single one: arrays, lists, anything with
-    ``__array__``; uint8 is divided by 255. Where the file has an encoder, samples are what that takes. Labels are
-    class names; an integer i is the class named ``str(i)``. Whatever raises :class:`EdgeModelError` changes
-    nothing. One thread may learn while others predict: a prediction sees the state before or after a call, never
-    a mixture, and waits for no learning that its own thread did not ask for.
+    Samples are (N, *input_shape), (N, their number of values) or a single one, channels last or first: arrays,
+    lists, tensors, data frames, anything with ``__array__``; uint8 is divided by 255. Where the file has an
+    encoder, samples are what that takes. Labels are class names; a whole number i is the class named
+    ``str(i)``. Whatever raises :class:`EdgeModelError` changes nothing. One thread may learn while others
+    predict: a prediction sees the state before or after a call, never a mixture, and waits for no learning that
+    its own thread did not ask for.
 
     >>> model = EdgeModel.load("model.onnx")  # doctest: +SKIP
     >>> model.partial_fit(x, ["bag", "bag"]).predict(x)  # doctest: +SKIP
@@ -112,7 +113,7 @@ class EdgeModel:
     def score(self, x: Any, y: Any) -> float:
         """Share of samples answered with their label; a label that the model does not know is a miss."""
         answers = self.predict(x)
-        names = as_names(y, len(answers))
+        names = as_names(y, len(answers), self.classes_)
         return float(np.mean([answer == name for answer, name in zip(answers.tolist(), names, strict=True)]))
 
     # Learning
@@ -125,7 +126,7 @@ class EdgeModel:
         still below ``analytic.min_samples``.
         """
         samples = self._intake.inputs(x)
-        names = as_names(y, len(samples))
+        names = as_names(y, len(samples), self._shared.state.classes)
         with self._shared.learning:
             if self.detector is not None and self._shared.state.readout.kind == "gradient":
                 self._detect(self.detector, samples, names)
@@ -147,7 +148,7 @@ class EdgeModel:
     def unlearn(self, x: Any, y: Any) -> EdgeModel:
         """Take samples out of an analytic readout, exactly as if they had never been learned."""
         samples = self._intake.inputs(x)
-        names = as_names(y, len(samples))
+        names = as_names(y, len(samples), self._shared.state.classes)
         with self._shared.learning:
             self._shared.unlearn(samples, names)
         return self
@@ -350,7 +351,8 @@ class EdgeModel:
         self._shared.solve_every = samples
 
     def _known(self, name: Any) -> str:
-        known, classes = as_names(name, 1)[0], self._shared.state.classes
+        classes = self._shared.state.classes
+        known = as_names(name, 1, classes)[0]
         EdgeModelError.unless(known in classes, f"unknown class {known!r}: the model knows {', '.join(classes)}")
         return known
 

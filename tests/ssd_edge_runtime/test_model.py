@@ -33,10 +33,18 @@ BAD_SAMPLES = {
 BAD_LABELS = {
     "too few": ([0, 1], "3 samples but 2 labels"),
     "too many": ([0, 1, 2, 3], "3 samples but 4 labels"),
-    "floats": ([0.0, 1.0, 2.0], "strings or integers"),
-    "booleans": ([True, False, True], "strings or integers"),
-    "one-hot": (np.eye(3, dtype=int), "one per sample"),
-    "none": ([None, "a", "b"], "strings or integers"),
+    "fractions": ([0.0, 1.5, 2.0], "strings or integers: 1.5 is no whole number"),
+    "booleans": ([True, False, True], "strings or integers, got bool"),
+    "two-hot": (np.ones((3, 3), dtype=int), "one per sample"),
+    "none": ([None, "a", "b"], "strings or integers, got None"),
+    "not a number": (["a", float("nan"), "b"], "a label is missing"),
+    "not a number, as NumPy writes it": (np.array(["a", np.nan, "b"]), "'nan' stands for a label that is missing"),
+    "a truth among text": (["a", True, "b"], "strings or integers, got bool"),
+    "a line break": (["a", "b\nc", "d"], "line break or control character"),
+    "a line separator": (["a", "b\u2028c", "d"], "line break or control character"),
+    "too long a name": (["a", "b" * 1001, "d"], "1 to 1000 characters, got 1001"),
+    "a number too long to write": ([1, 10**5000, 2], "1 to 1000 characters"),
+    "dates": (np.array(["2024-01-01"] * 3, "datetime64[D]"), "strings or integers, got date"),
     "empty name": (["a", "", "b"], "must not be empty"),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from math import isfinite, prod
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS
+from ssd_edge_runtime.names import CONTROL, MAX_NAME, check_name
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Statistics, StoredTeacher
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ssd_edge_runtime.encoder import Encoder
 
 MAX_DIMENSIONS = 8
-MAX_NAME = 1000
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def check_array(name: str, array: NDArray[Any], dtype: str, *shape: int) -> None:
@@ -77,12 +75,7 @@ def check_classes(classes: list[str]) -> None:
     EdgeModelError.unless(isinstance(classes, list) and len(classes) >= 1, "a model needs at least one class")
     for name in classes:
         EdgeModelError.unless(isinstance(name, str), f"class names are strings, got {name!r}")
-        EdgeModelError.unless(
-            0 < len(name) <= MAX_NAME, f"a class name has 1 to {MAX_NAME} characters, got {len(name)}"
-        )
-        EdgeModelError.unless(
-            CONTROL.search(name) is None, f"class name {name[:80]!r} holds a line break or control character"
-        )
+        check_name(name)
     EdgeModelError.unless(len(set(classes)) == len(classes), "class names must be unique")
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.names import class_names, spelled_as
+from ssd_edge_runtime.serving.foreign import NUMBERS, as_array, as_numbers
+from ssd_edge_runtime.serving.shapes import as_rows
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
@@ -49,74 +54,67 @@ class Intake:
 def as_samples(x: Any, input_shape: tuple[int, ...], width: int) -> Float32:
     """Samples as contiguous float32 (N, d).
 
-    ``x``: (N, *input_shape), (N, d), or a single sample of either shape; an array, a list, or anything with
-    ``__array__``. uint8 is divided by 255. Raises :class:`EdgeModelError` for another shape or dtype, for no
+    ``x``: (N, *input_shape), (N, d), or a single sample of either shape, in any order that
+    :func:`~ssd_edge_runtime.serving.shapes.as_rows` knows; an array, a list, a tensor, a data frame, or anything
+    with ``__array__``. uint8 is divided by 255. Raises :class:`EdgeModelError` for another shape or dtype, for no
     samples, and for NaN or infinity.
     """
     if type(x) is np.ndarray and x.dtype == np.float32 and x.ndim == 2 and x.shape[1] == width and len(x):
         samples = np.ascontiguousarray(x)
         _require_finite(samples)
         return samples
-    array = _as_array(x, "samples")
-    kind = array.dtype.kind
-    if kind not in "fiub":
-        raise EdgeModelError(f"samples must be numbers, got dtype {array.dtype}")
-    if array.shape == input_shape or array.shape == (width,):
-        array = array.reshape(1, width)
-    elif array.ndim >= 1 and (array.shape[1:] == input_shape or array.shape[1:] == (width,)):
-        if len(array) == 0:
-            raise EdgeModelError("no samples given")
-        array = array.reshape(len(array), width)
-    else:
-        wanted = " x ".join(map(str, input_shape))
-        raise EdgeModelError(f"samples must have shape (N, {wanted}) or (N, {width}), got {array.shape}")
-    if array.dtype == np.uint8:
-        return array.astype(np.float32) / np.float32(255.0)
+    rows = as_rows(as_numbers(x, "samples"), input_shape)
+    if rows.dtype == np.uint8:
+        return rows.astype(np.float32) / np.float32(255.0)
     with np.errstate(over="ignore"):
-        samples = np.ascontiguousarray(array, np.float32)
+        samples = np.ascontiguousarray(rows, np.float32)
     _require_finite(samples)
     return samples
 
 
-def as_names(y: Any, samples: int) -> list[str]:
-    """Class names of ``samples`` samples; an integer label i is the class named ``str(i)``.
+def as_names(y: Any, samples: int, known: Sequence[str] = ()) -> list[str]:
+    """Class names of ``samples`` samples, those of ``known`` classes as they stand there.
 
-    Raises :class:`EdgeModelError` for labels of another number or of a type other than string and integer.
+    ``y``: one label per sample, (N,) or (N, 1): text, or whole numbers, i being the class named ``str(i)``; or
+    one-hot (N, C), column j being the class named ``str(j)``, in a data frame the class named like the column.
+    Raises :class:`EdgeModelError` for another number of labels, and by
+    :func:`~ssd_edge_runtime.names.class_name` for what names no class.
     """
-    array = _as_array(y, "labels")
+    labels = _labels(y)
+    if len(labels) != samples:
+        raise EdgeModelError(f"{samples} samples but {len(labels)} labels")
+    return spelled_as(class_names(labels), known)
+
+
+def _labels(y: Any) -> list[Any]:
+    # NumPy would make text of every label beside one that is: NaN and True are to be found out.
+    if isinstance(y, (list, tuple)) and not any(_is_nested(label) for label in y):
+        return list(y)
+    array = as_array(y, "labels")
     if array.ndim == 0:
         array = array.reshape(1)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim == 2 and _is_one_hot(array):
+        columns = array.argmax(axis=1).tolist()
+        names = getattr(y, "columns", None)
+        return columns if names is None else [names[column] for column in columns]
     if array.ndim != 1:
-        raise EdgeModelError(f"labels must be one per sample, got shape {array.shape}")
-    if len(array) != samples:
-        raise EdgeModelError(f"{samples} samples but {len(array)} labels")
-    if array.dtype.kind in "OTUiu":
-        labels = array.tolist()
-        if array.dtype.kind in "iu" or all(_is_label(label) for label in labels):
-            names = [str(label) for label in labels]
-            if "" in names:
-                raise EdgeModelError("a class name must not be empty")
-            _require_text(names)
-            return names
-    raise EdgeModelError(f"labels must be strings or integers, got dtype {array.dtype}")
+        raise EdgeModelError(f"labels must be one per sample, or one-hot, got shape {array.shape}")
+    labels: list[Any] = array.tolist()
+    return labels
 
 
-def _require_text(names: list[str]) -> None:
-    try:
-        "".join(names).encode()
-    except UnicodeEncodeError as error:
-        raise EdgeModelError(f"a class name must be text that UTF-8 can hold: {error}") from error
+def _is_nested(label: Any) -> bool:
+    return hasattr(label, "__len__") and not isinstance(label, (str, bytes))
 
 
-def _is_label(label: object) -> bool:
-    return isinstance(label, (str, int, np.integer)) and not isinstance(label, bool)
-
-
-def _as_array(values: Any, what: str) -> np.ndarray[Any, np.dtype[Any]]:
-    try:
-        return np.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise EdgeModelError(f"{what} cannot be read as one array: {error}") from error
+def _is_one_hot(array: NDArray[Any]) -> bool:
+    """Whether each row is zeros and a single one."""
+    if array.dtype.kind not in NUMBERS or not array.size:
+        return False
+    ones = array == 1
+    return bool((ones.sum(axis=1) == 1).all() and (ones | (array == 0)).all())
 
 
 def _require_finite(samples: Float32) -> None:
