@@ -29,6 +29,7 @@ FACES = {
 }
 OPTIONS = {
     "Training": ("ssd_edge.training.config", "TrainConfig"),
+    "Training an encoder": ("ssd_edge.training.encoder", "EncoderConfig"),
     "Pruning": ("ssd_edge_export.options", "PruneOptions"),
     "Gradient readout": ("ssd_edge_runtime.options", "LearningOptions"),
     "Distillation": ("ssd_edge_runtime.options", "DistillOptions"),
@@ -224,7 +225,16 @@ def default_of(item: dataclasses.Field[Any]) -> str:
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """The text under each field of a class."""
+    """The text under each field of a class, those of the classes it extends included."""
+    told: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if dataclasses.is_dataclass(base):
+            told |= own_field_docs(base)
+    return told
+
+
+def own_field_docs(kind: type) -> dict[str, str]:
+    """The text under each field that a class itself defines."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(tree, ast.ClassDef)
     found = {}

@@ -1,10 +1,28 @@
 """Data sets as plain arrays, their splits into tasks, and readers that need only the base install."""
 
-from ssd_edge.data.arrays import load_arrays
-from ssd_edge.data.builtin import BUILTIN
-from ssd_edge.data.dataset import Dataset
-from ssd_edge.data.loading import load
-from ssd_edge.data.tables import save_npz
-from ssd_edge.data.tasks import split_classes
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssd_edge_runtime.lazy import lazy
+
+if TYPE_CHECKING:
+    from ssd_edge.data.arrays import load_arrays
+    from ssd_edge.data.builtin import BUILTIN
+    from ssd_edge.data.dataset import Dataset
+    from ssd_edge.data.loading import load
+    from ssd_edge.data.tables import save_npz
+    from ssd_edge.data.tasks import split_classes
 
 __all__ = ["BUILTIN", "Dataset", "load", "load_arrays", "save_npz", "split_classes"]
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "arrays": ("load_arrays",),
+        "builtin": ("BUILTIN",),
+        "dataset": ("Dataset",),
+        "loading": ("load",),
+        "tables": ("save_npz",),
+        "tasks": ("split_classes",),
+    },
+)
