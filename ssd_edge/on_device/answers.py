@@ -12,6 +12,7 @@ from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.inputs import Data, Loading, Model, load_inputs, load_labelled, load_model
 from ssd_edge.on_device.keys import Keys
 from ssd_edge_runtime.arrays import Float32
+from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.network.forward import softmax
 
 BINS = 15
@@ -49,6 +50,8 @@ def answers_for(
     probabilities: Float32, classes: list[str], top: int = 1, reject_below: float = 0.0
 ) -> list[dict[str, Any]]:
     """``label``, ``confidence`` and, for ``top`` above 1, the best labels, per row of (N, C) probabilities."""
+    OptionError.unless(top >= 1, f"top must be at least 1, got {top}")
+    OptionError.unless(0 <= reject_below <= 1, f"reject-below must be between 0 and 1, got {reject_below}")
     order = (-probabilities).argsort(axis=1, kind="stable")[:, :top]
     answers = []
     for row, best in zip(probabilities, order, strict=True):

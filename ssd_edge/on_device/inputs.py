@@ -70,6 +70,7 @@ def load_labelled(data: Data, model: EdgeModel, *, split: str, root: str | Path 
     """
     shape, width = model.state.input_shape, model.state.sample_width
     if isinstance(data, tuple):
+        DataError.unless(len(data) == 2, f"data must be (x, y), samples and their labels, got {len(data)} parts")
         x = as_samples(data[0], shape, width)
         return Dataset(x, *number_labels(as_names(data[1], len(x))))
     if isinstance(data, Dataset):

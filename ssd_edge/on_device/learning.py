@@ -144,14 +144,13 @@ class Lesson:
         calls = passes(dataset, self.plan, self.how.every, self._known, own.batch_size if own else 128)
         for number, samples in enumerate(calls, 1):
             learned += len(samples)
+            if number > done.get("calls", 0):
+                use(model, options)
+                model.partial_fit(dataset.x[samples], dataset.names[samples])
+                use(model, own)
+                if pace.due(len(samples)):
+                    work.write({"calls": number, "samples": learned})
             self.progress(learned, total)
-            if number <= done.get("calls", 0):
-                continue
-            use(model, options)
-            model.partial_fit(dataset.x[samples], dataset.names[samples])
-            use(model, own)
-            if pace.due(len(samples)):
-                work.write({"calls": number, "samples": learned})
 
     def _finished_before(self, unfinished: Unfinished) -> dict[str, Any]:
         """The report of learning that was killed between saving its result and saying so."""

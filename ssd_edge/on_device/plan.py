@@ -39,6 +39,7 @@ class LearnPlan:
 
     def __post_init__(self) -> None:
         OptionError.unless(self.epochs >= 1, f"epochs must be at least 1, got {self.epochs}")
+        OptionError.unless(self.seed >= 0, f"seed must be 0 or more, got {self.seed}")
 
 
 def options_for(model: EdgeModel, plan: LearnPlan) -> LearningOptions | None:

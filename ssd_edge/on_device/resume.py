@@ -38,6 +38,9 @@ class Resuming:
 
     def __post_init__(self) -> None:
         OptionError.unless(not (self.resume and self.discard), "resume and discard exclude each other")
+        every, seconds = self.every, self.seconds
+        OptionError.unless(every is None or every >= 1, f"checkpoint-every must be at least 1, got {every}")
+        OptionError.unless(seconds is None or seconds > 0, f"checkpoint-seconds must be positive, got {seconds}")
 
 
 def look(

@@ -94,7 +94,7 @@ def learn_stream(
     {'label': 'cat', 'confidence': 0.98, 'source': 'line 2'}
     1
     """
-    OptionError.unless(plan.epochs == 1, f"epochs must be 1 with standard input, got {plan.epochs}")
+    OptionError.unless(plan.epochs == 1, f"epochs must be 1 with a stream, got {plan.epochs}")
     with (
         warnings.catch_warnings(action="ignore", category=FewSamplesWarning),
         changing(model, saving, loading=loading, keys=keys, learning=True, tell=tell) as change,

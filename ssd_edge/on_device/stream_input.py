@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from pathlib import Path
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
@@ -18,6 +20,7 @@ from ssd_edge.data.tables import as_samples
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.options import require_choice
 
 StreamFormat = Literal["auto", "json", "npy"]
 """JSON lines, or arrays as ``np.save`` writes them, one after another; "auto" tells by the first byte."""
@@ -55,24 +58,36 @@ def read_samples(
     ``labelled``: every second frame holds the labels of the one before. Raises DataError where nothing after it
     can be read.
     """
-    stream = _as_file(source)
-    if kind == "auto":
-        kind = "npy" if stream.peek(1)[:1] == MAGIC_PREFIX[:1] else "json"
+    require_choice("form", kind, get_args(StreamFormat))
     shape, width = model.state.input_shape, model.state.sample_width
-    if kind == "json":
-        yield from _read_lines(stream, shape, width)
-        return
-    frames = read_frames(stream)
-    try:
-        yield from _read_pairs(frames, shape, width) if labelled else _read_unlabelled(frames, shape, width)
-    except CutOffError as error:
-        yield error
+    with _as_file(source) as stream:
+        if kind == "auto":
+            kind = "npy" if stream.peek(1)[:1] == MAGIC_PREFIX[:1] else "json"
+        if kind == "json":
+            yield from _read_lines(stream, shape, width)
+            return
+        frames = read_frames(stream)
+        try:
+            yield from _read_pairs(frames, shape, width) if labelled else _read_unlabelled(frames, shape, width)
+        except CutOffError as error:
+            yield error
 
 
-def _as_file(source: Any) -> io.BufferedReader:
+@contextmanager
+def _as_file(source: Any) -> Iterator[io.BufferedReader]:
+    """The source with a buffer; it stays open afterwards, as it was given."""
     if isinstance(source, io.BufferedReader):
-        return source
-    return io.BufferedReader(source if hasattr(source, "readinto") else _Pieces(source))
+        yield source
+        return
+    DataError.unless(
+        not isinstance(source, str | bytes | Path),
+        "a stream is a binary file or an iterable of lines, not one text",
+    )
+    buffered = io.BufferedReader(source if hasattr(source, "readinto") else _Pieces(source))
+    try:
+        yield buffered
+    finally:
+        buffered.detach()
 
 
 class _Pieces(io.RawIOBase):

@@ -29,6 +29,10 @@ class Saving:
     lock_timeout: float = 10.0
     """Seconds to wait for another process that is writing the file."""
 
+    def __post_init__(self) -> None:
+        OptionError.unless(self.keep >= 0, f"keep must be 0 or more, got {self.keep}")
+        OptionError.unless(self.lock_timeout >= 0, f"lock-timeout must be 0 or more, got {self.lock_timeout}")
+
 
 @dataclass
 class Change:
