@@ -10,7 +10,7 @@ from ssd_edge_runtime import __version__
 if TYPE_CHECKING:
     from ssd_edge import on_device
     from ssd_edge.comparison import compare
-    from ssd_edge.data import load as load_data
+    from ssd_edge.data import load_data
     from ssd_edge.training import Run, TrainConfig, resume, train, train_encoder
     from ssd_edge_export import export_model, prune, sweep, verify
 
@@ -32,18 +32,18 @@ __all__ = [
 # The whole job in one face, so that a notebook needs one import. ssd_edge_export stands above this package: it is
 # named here as text and imported by who asks for it, while no module of this package depends on it.
 _HOMES = {
-    "Run": "ssd_edge.training:Run",
-    "TrainConfig": "ssd_edge.training:TrainConfig",
-    "compare": "ssd_edge.comparison:compare",
-    "export_model": "ssd_edge_export:export_model",
-    "load_data": "ssd_edge.data:load",
-    "on_device": "ssd_edge.on_device:",
-    "prune": "ssd_edge_export:prune",
-    "resume": "ssd_edge.training:resume",
-    "sweep": "ssd_edge_export.pruning.sweep:sweep",
-    "train": "ssd_edge.training:train",
-    "train_encoder": "ssd_edge.training:train_encoder",
-    "verify": "ssd_edge_export:verify",
+    "Run": "ssd_edge.training",
+    "TrainConfig": "ssd_edge.training",
+    "compare": "ssd_edge.comparison",
+    "export_model": "ssd_edge_export",
+    "load_data": "ssd_edge.data",
+    "on_device": "ssd_edge.on_device",
+    "prune": "ssd_edge_export",
+    "resume": "ssd_edge.training",
+    "sweep": "ssd_edge_export",
+    "train": "ssd_edge.training",
+    "train_encoder": "ssd_edge.training",
+    "verify": "ssd_edge_export",
 }
 _WITHOUT_TORCH = ("load_data", "on_device", "verify")
 
@@ -54,10 +54,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'ssd_edge' has no attribute {name!r}")
     if name not in _WITHOUT_TORCH:
         _require_torch(name)
-    module, _, attribute = _HOMES[name].partition(":")
-    found: Any = importlib.import_module(module)
-    found = getattr(found, attribute) if attribute else found
-    globals()[name] = found
+    if name == "on_device":  # a package of this one, which importing makes an attribute
+        return importlib.import_module("ssd_edge.on_device")
+    found = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
     return found
 
 

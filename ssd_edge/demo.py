@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ssd_edge.data import Dataset, load, save_npz
+from ssd_edge.data import Dataset, load_data, save_npz
 from ssd_edge_runtime.errors import DataError, EdgeModelError, MissingExtraError
 
 TASKS, BASE_TASKS = 5, 4
@@ -86,7 +86,7 @@ def _train(folder: Path, seed: int, tell: Tell) -> list[dict[str, Any]]:
     from ssd_edge_export import PruneOptions, export_model, prune
 
     tell("reading the digits")
-    everything, test = load("digits"), load("digits", split="test")
+    everything, test = load_data("digits"), load_data("digits", split="test")
     base, new = BASE, everything.classes[len(BASE) :]
     save_npz(folder / "test.npz", test)
     save_npz(folder / "new.npz", everything.select(new))

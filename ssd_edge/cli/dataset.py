@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.output import common_options, emit_json, say
-from ssd_edge.data import load, save_npz
+from ssd_edge.data import load_data, save_npz
 from ssd_edge.data.names import as_names, as_order
 from ssd_edge_runtime.errors import OptionError
 
@@ -48,7 +48,7 @@ def command(
     Example:
       ssd-edge dataset fashion-mnist --task 3 --tasks 5 -o task3.npz
     """
-    part = load(data, split=split, root=data_root, split_files=True)  # type: ignore[arg-type]
+    part = load_data(data, split=split, root=data_root, split_files=True)  # type: ignore[arg-type]
     part = part.select(as_names(classes)) if classes else part
     if task is not None:
         if task > tasks:

@@ -11,7 +11,7 @@ from ssd_edge.data.progress import Progress, in_parts, unwatched
 from ssd_edge.encoders import CACHE, Embeddings, make_encoder
 from ssd_edge.encoders.folder import write_encoder
 from ssd_edge.training.config import TrainConfig
-from ssd_edge.training.task_options import classes_until_last, load_data
+from ssd_edge.training.task_options import classes_until_last, load_part
 from ssd_edge_runtime.encoder import import_encoder
 
 ENCODERS = "encoders"
@@ -49,7 +49,7 @@ class Fronts:
 
     def _make(self, config: TrainConfig) -> Front:
         assert config.encoder is not None
-        shape = load_data(config, "train").input_shape
+        shape = load_part(config, "train").input_shape
         encoder = make_encoder(config.encoder, shape, weights=config.encoder_weights, size=config.encoder_size)
         place = self.folder / ENCODERS / f"{encoder.digest[:32]}.onnx"
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ class Fronts:
             told = (front, config.data, config.data_root, config.classes, config.class_order)
             key = (*told, config.tasks, config.last_task)
             if front is not None and key not in found:
-                found[key] = front, needed(config, *(load_data(config, s) for s in ("train", "test")))
+                found[key] = front, needed(config, *(load_part(config, s) for s in ("train", "test")))
         return found
 
 

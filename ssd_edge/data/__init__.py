@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from ssd_edge.data.arrays import load_arrays
     from ssd_edge.data.builtin import BUILTIN
     from ssd_edge.data.dataset import Dataset
-    from ssd_edge.data.loading import load
+    from ssd_edge.data.loading import load_data
     from ssd_edge.data.tables import save_npz
     from ssd_edge.data.tasks import split_classes
 
-__all__ = ["BUILTIN", "Dataset", "load", "load_arrays", "save_npz", "split_classes"]
+__all__ = ["BUILTIN", "Dataset", "load_arrays", "load_data", "save_npz", "split_classes"]
 __getattr__, __dir__ = lazy(
     __name__,
     {
         "arrays": ("load_arrays",),
         "builtin": ("BUILTIN",),
         "dataset": ("Dataset",),
-        "loading": ("load",),
+        "loading": ("load_data",),
         "tables": ("save_npz",),
         "tasks": ("split_classes",),
     },

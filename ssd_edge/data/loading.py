@@ -17,7 +17,7 @@ from ssd_edge_runtime.options import require_choice
 Split = Literal["train", "test", "all"]
 
 
-def load(
+def load_data(
     data: str | Path,
     *,
     split: Split = "train",

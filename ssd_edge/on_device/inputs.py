@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ssd_edge.data import Dataset, load, load_arrays
+from ssd_edge.data import Dataset, load_arrays, load_data
 from ssd_edge.data.tables import number_labels
 from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.keys import Keys
@@ -76,7 +76,7 @@ def load_labelled(data: Data, model: EdgeModel, *, split: str, root: str | Path 
     if isinstance(data, Dataset):
         check_shape(data.x, shape, width, "data")
         return data
-    dataset = load(data, split=split, root=root, channels=channels_of(shape))  # type: ignore[arg-type]
+    dataset = load_data(data, split=split, root=root, channels=channels_of(shape))  # type: ignore[arg-type]
     check_shape(dataset.x, shape, width, str(data))
     return dataset
 

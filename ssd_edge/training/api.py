@@ -22,7 +22,7 @@ from ssd_edge.training.config import DeviceChoice, TrainConfig
 from ssd_edge.training.interrupt import Interrupted, interrupt_flag
 from ssd_edge.training.parallel import ALONE, Parallel, join_processes
 from ssd_edge.training.run import CHECKPOINT, CONFIG, MODEL, Run
-from ssd_edge.training.task_options import IN_MEMORY, Memory, in_memory, load_data
+from ssd_edge.training.task_options import IN_MEMORY, Memory, in_memory, load_part
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_runtime.errors import DataError, OptionError
 
@@ -44,7 +44,7 @@ def train(
 ) -> Run:
     """Train on a sequence of tasks.
 
-    ``data``: as ``ssd_edge.data.load`` takes it, or a Dataset; then ``test`` is its test part (without one, a
+    ``data``: as ``ssd_edge.load_data`` takes it, or a Dataset; then ``test`` is its test part (without one, a
     fixed fifth of the data is). ``config``, and ``options``, which are fields of it and win: what is trained, and
     how. ``output``: run folder to write, with checkpoints every ``checkpoint_seconds``; None keeps the run in
     memory. ``force``: replace an existing run folder. ``embeddings``: what several runs behind one encoder share;
@@ -120,7 +120,7 @@ def make_trainer(
     encoding: Progress = unwatched,
 ) -> Trainer:
     """A trainer at its start, data loaded and, with ``embeddings`` (or what makes them for a shape), encoded."""
-    train_part, test_part = (load_data(config, split, memory) for split in ("train", "test"))
+    train_part, test_part = (load_part(config, split, memory) for split in ("train", "test"))
     opened = embeddings(train_part.input_shape) if callable(embeddings) else embeddings
     return Trainer(config, train_part, test_part, pick_device(config.device), parallel, opened, encoding)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ssd_edge.data import load
+from ssd_edge.data import load_data
 from ssd_edge.methods import Task, parse_method
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training.step import Step
@@ -105,7 +105,7 @@ def our_epoch(step: Step, task: Task, batch_size: int) -> None:
 
 def make_pair(data: str, hidden: int, k: int, samples: int) -> tuple[TopKNetwork, Tensor, Tensor]:
     """A fresh network and the first task (of five) of a data set, (N, d) and (N,)."""
-    first = load(data).tasks(5)[0]
+    first = load_data(data).tasks(5)[0]
     chosen = np.random.default_rng(0).permutation(len(first))[:samples]
     x = torch.from_numpy(first.x[chosen].reshape(len(chosen), -1))
     network = TopKNetwork.create((x.shape[1],), [hidden], [k])

@@ -18,7 +18,7 @@ from ssd_edge.model import TopKNetwork, network_from_tensors, network_to_tensors
 from ssd_edge.model.tensors import load_tensors, save_tensors
 from ssd_edge.training.accuracy_plot import plot_accuracy_matrix
 from ssd_edge.training.config import TrainConfig
-from ssd_edge.training.task_options import Memory, load_data, task_classes
+from ssd_edge.training.task_options import Memory, load_part, task_classes
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
@@ -75,7 +75,7 @@ class Run:
 
     def task_classes(self) -> list[tuple[str, ...]]:
         """Class names of every task, trained or not."""
-        return task_classes(self.config, load_data(self.config, "train", self.memory))
+        return task_classes(self.config, load_part(self.config, "train", self.memory))
 
     def training_data(self) -> Dataset:
         """All training samples of the tasks trained so far, hold-out included; classes as the network's.
@@ -89,7 +89,7 @@ class Run:
         return self._data("test")
 
     def _data(self, split: str) -> Dataset:
-        data = load_data(self.config, split, self.memory).select(self.network.classes)
+        data = load_part(self.config, split, self.memory).select(self.network.classes)
         return data if self.embeddings is None else self.embeddings.of(data)
 
     def save(self, path: str | Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.data import Dataset, load, split_classes
+from ssd_edge.data import Dataset, load_data, split_classes
 from ssd_edge_runtime.errors import DataError, OptionError
 
 IN_MEMORY = "<arrays in memory>"
@@ -67,14 +67,14 @@ def in_memory(data: str | Path | Dataset, test: Dataset | None = None) -> Memory
     return (data, test) if test is not None else data.hold_out(0.2)
 
 
-def load_data(options: TaskOptions, split: Any, memory: Memory | None = None) -> Dataset:
+def load_part(options: TaskOptions, split: Any, memory: Memory | None = None) -> Dataset:
     """One part of the data set, only the classes chosen."""
     if memory is not None:
         data = memory[split == "test"]
     elif options.data == IN_MEMORY:
         raise DataError("this run was trained on arrays in memory: give it the data")
     else:
-        data = load(options.data, split=split, root=options.data_root, split_files=True)
+        data = load_data(options.data, split=split, root=options.data_root, split_files=True)
     return data.select(options.classes) if options.classes else data
 
 

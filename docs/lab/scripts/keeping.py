@@ -69,7 +69,7 @@ def keeping(train: list[str], export: list[str], learn: list[str], folder: Path)
 
 def main() -> None:
     """Write the figures of all rows."""
-    names = data.load("fashion-mnist", split="test").classes
+    names = data.load_data("fashion-mnist", split="test").classes
     rows = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -12,7 +12,7 @@ from ssd_edge.methods import parse_method
 from ssd_edge.model import normalize_rows
 from ssd_edge.training import Run
 from ssd_edge.training.api import pick_device
-from ssd_edge.training.task_options import load_data
+from ssd_edge.training.task_options import load_part
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_export.options import Budget, PruneOptions
 from ssd_edge_export.passes import Progress, unwatched
@@ -55,7 +55,7 @@ def lottery_ticket(
 
 
 def _trainer(run: Run) -> Trainer:
-    train, test = (load_data(run.config, split, run.memory) for split in ("train", "test"))
+    train, test = (load_part(run.config, split, run.memory) for split in ("train", "test"))
     return Trainer(run.config, train, test, pick_device(run.config.device), embeddings=run.embeddings)
 
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from ssd_edge.cli import main
-from ssd_edge.data import load
+from ssd_edge.data import load_data
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def test_one_task(invoke):
         assert (arrays["x"].dtype, arrays["x"].shape) == (np.float32, (288, 1, 8, 8))
         assert arrays["classes"].tolist() == ["2", "3"] and arrays["classes"].dtype.kind == "U"
         assert set(arrays["y"].tolist()) == {0, 1}
-    again = load("part.npz")
-    expected = load("digits").select(["2", "3"])
+    again = load_data("part.npz")
+    expected = load_data("digits").select(["2", "3"])
     assert np.array_equal(again.x, expected.x) and again.names.tolist() == expected.names.tolist()
 
 
@@ -46,7 +46,7 @@ def test_tasks_are_those_of_train(invoke):
     names = []
     for task in range(1, 6):
         invoke("digits", "--task", task, "--class-order", 3, "-o", "part.npz")
-        names += load("part.npz").classes
+        names += load_data("part.npz").classes
     from ssd_edge.training import train
 
     run = train("digits", class_order=3, method="random", hidden=(20,))

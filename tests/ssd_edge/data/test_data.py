@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssd_edge.data import Dataset, load, load_arrays, save_npz, split_classes
+from ssd_edge.data import Dataset, load_arrays, load_data, save_npz, split_classes
 from ssd_edge.data.idx import read_idx
 from ssd_edge_runtime.errors import DataError, OptionError
 
@@ -100,11 +100,11 @@ class TestTasks:
 
 class TestBuiltin:
     def test_digits_parts_are_fixed_and_in_range(self):
-        train, test = load("digits"), load("digits", split="test")
+        train, test = load_data("digits"), load_data("digits", split="test")
         assert (len(train) + len(test), train.input_shape) == (1797, (1, 8, 8))
         assert (train.x.min(), train.x.max()) == (0.0, 1.0)
-        assert np.array_equal(load("digits").x, train.x)
-        assert len(load("digits", split="all")) == 1797
+        assert np.array_equal(load_data("digits").x, train.x)
+        assert len(load_data("digits", split="all")) == 1797
 
     def test_fashion_mnist_from_local_files_has_names(self, tmp_path):
         folder = tmp_path / "fashion-mnist"
@@ -112,7 +112,7 @@ class TestBuiltin:
         images = np.random.default_rng(0).integers(0, 256, (30, 28, 28))
         write_idx(folder / "train-images-idx3-ubyte.gz", images)
         write_idx(folder / "train-labels-idx1-ubyte.gz", np.arange(30) % 10)
-        data = load("fashion-mnist", root=tmp_path)
+        data = load_data("fashion-mnist", root=tmp_path)
         assert data.input_shape == (1, 28, 28)
         assert data.classes[1] == "Trouser"
         assert np.allclose(data.x[:, 0] * 255, images)
@@ -124,7 +124,7 @@ class TestBuiltin:
         for path in tmp_path.glob("*.gz"):
             path.rename(tmp_path / "mnist" / path.name)
         monkeypatch.setenv("SSD_EDGE_DATA", str(tmp_path))
-        assert load("mnist", split="test").y.tolist() == [3, 4]
+        assert load_data("mnist", split="test").y.tolist() == [3, 4]
 
     def test_tiny_imagenet_layout(self, tmp_path):
         root = tmp_path / "tiny-imagenet-200"
@@ -135,8 +135,8 @@ class TestBuiltin:
         Image.new("RGB", (4, 4)).save(root / "val" / "images" / "val_0.JPEG")
         (root / "val" / "val_annotations.txt").write_text("val_0.JPEG\tn02\t0\t0\t3\t3\n")
         (root / "words.txt").write_text("n01\tgoldfish, Carassius\nn02\tshark\nn03\tother\n")
-        assert load("tiny-imagenet", root=tmp_path).classes == ("goldfish (n01)", "shark (n02)")
-        assert load("tiny-imagenet", root=tmp_path, split="test").y.tolist() == [1]
+        assert load_data("tiny-imagenet", root=tmp_path).classes == ("goldfish (n01)", "shark (n02)")
+        assert load_data("tiny-imagenet", root=tmp_path, split="test").y.tolist() == [1]
 
 
 class TestIdx:
@@ -158,7 +158,7 @@ class TestIdx:
 class TestFolder:
     def test_classes_by_folder_channels_first(self, tmp_path):
         write_images(tmp_path, {"b": 2, "a": 3})
-        data = load(tmp_path)
+        data = load_data(tmp_path)
         assert (data.classes, data.x.shape) == (("a", "b"), (5, 1, 4, 5))
         assert data.y.tolist() == [0, 0, 0, 1, 1]
         assert np.isclose(data.x[2].max(), 20 / 255)
@@ -166,53 +166,53 @@ class TestFolder:
     def test_color_and_train_test_parts(self, tmp_path):
         write_images(tmp_path / "train", {"a": 2, "b": 2}, color=True)
         write_images(tmp_path / "test", {"a": 1, "b": 1}, color=True)
-        assert load(tmp_path, split="test").x.shape == (2, 3, 4, 5)
-        assert len(load(tmp_path, split="all")) == 6
+        assert load_data(tmp_path, split="test").x.shape == (2, 3, 4, 5)
+        assert len(load_data(tmp_path, split="all")) == 6
 
     def test_empty_class_folder(self, tmp_path):
         write_images(tmp_path, {"a": 1, "b": 0})
         with pytest.raises(DataError, match="class folder without images"):
-            load(tmp_path)
+            load_data(tmp_path)
 
     def test_sizes_that_differ(self, tmp_path):
         write_images(tmp_path / "x", {"a": 1})
         write_images(tmp_path / "x" / "b", {"deep": 1}, size=(7, 7))
         with pytest.raises(DataError, match=r"0\.png: 7 x 7 pixels, but .* has 5 x 4: resize"):
-            load(tmp_path / "x")
+            load_data(tmp_path / "x")
 
     def test_not_an_image_and_a_bomb(self, tmp_path):
         write_images(tmp_path, {"a": 1})
         (tmp_path / "a" / "x.png").write_bytes(b"no")
         with pytest.raises(DataError, match=r"x\.png: not an image"):
-            load(tmp_path)
+            load_data(tmp_path)
         Image.new("1", (5000, 5000)).save(tmp_path / "a" / "x.png")
         with pytest.raises(DataError, match="5000 x 5000 pixels are more than"):
-            load(tmp_path)
+            load_data(tmp_path)
 
 
 class TestNpz:
     def test_round_trip(self, tmp_path, small):
         save_npz(tmp_path / "part.npz", small)
-        again = load(tmp_path / "part.npz")
+        again = load_data(tmp_path / "part.npz")
         assert np.array_equal(again.x, small.x) and np.array_equal(again.y, small.y)
         assert again.classes == small.classes
         assert [path.name for path in tmp_path.iterdir()] == ["part.npz"]
 
     def test_integer_labels_without_classes_are_names(self, tmp_path):
         np.savez(tmp_path / "d.npz", x=np.full((3, 2), 255, np.uint8), y=np.array([10, 9, 10]))
-        data = load(tmp_path / "d.npz")
+        data = load_data(tmp_path / "d.npz")
         assert (data.classes, data.y.tolist()) == (("9", "10"), [1, 0, 1])
         assert data.x.max() == 1.0
 
     def test_text_labels(self, tmp_path):
         np.savez(tmp_path / "d.npz", x=np.zeros((2, 2)), y=np.array(["dog", "cat"]))
-        assert load(tmp_path / "d.npz").names.tolist() == ["dog", "cat"]
+        assert load_data(tmp_path / "d.npz").names.tolist() == ["dog", "cat"]
 
     def test_split_only_when_asked(self, tmp_path, small):
         save_npz(tmp_path / "d.npz", small)
-        assert len(load(tmp_path / "d.npz", split="test")) == 20
-        assert load(tmp_path / "d.npz", split="test", split_files=True).counts().tolist() == [2, 2]
-        assert load(tmp_path / "d.npz", split="train", split_files=True).counts().tolist() == [8, 8]
+        assert len(load_data(tmp_path / "d.npz", split="test")) == 20
+        assert load_data(tmp_path / "d.npz", split="test", split_files=True).counts().tolist() == [2, 2]
+        assert load_data(tmp_path / "d.npz", split="train", split_files=True).counts().tolist() == [8, 8]
 
     @pytest.mark.parametrize(
         ("arrays", "message"),
@@ -229,7 +229,7 @@ class TestNpz:
         path = tmp_path / "d.npz"
         np.savez(path, **arrays)
         with pytest.raises(DataError, match=message) as caught:
-            load(path)
+            load_data(path)
         assert str(caught.value).startswith(str(path))
 
     def test_truncated(self, tmp_path, small):
@@ -237,7 +237,7 @@ class TestNpz:
         save_npz(path, small)
         path.write_bytes(path.read_bytes()[:100])
         with pytest.raises(DataError, match="not a NumPy file"):
-            load(path)
+            load_data(path)
 
 
 class TestCsv:
@@ -247,16 +247,16 @@ class TestCsv:
         return path
 
     def test_named_label_column(self, tmp_path):
-        data = load(self.write(tmp_path, "a,Label,b\n1,dog,2\n3,cat,4\n"))
+        data = load_data(self.write(tmp_path, "a,Label,b\n1,dog,2\n3,cat,4\n"))
         assert data.classes == ("cat", "dog")
         assert data.x.tolist() == [[1, 2], [3, 4]]
 
     def test_last_column_without_header(self, tmp_path):
-        data = load(self.write(tmp_path, "0.5,1,10\n0.25,2,9.0\n"))
+        data = load_data(self.write(tmp_path, "0.5,1,10\n0.25,2,9.0\n"))
         assert (data.classes, data.y.tolist()) == (("9", "10"), [1, 0])
 
     def test_text_labels_without_header(self, tmp_path):
-        assert load(self.write(tmp_path, "1,2,cat\n3,4,dog\n")).names.tolist() == ["cat", "dog"]
+        assert load_data(self.write(tmp_path, "1,2,cat\n3,4,dog\n")).names.tolist() == ["cat", "dog"]
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -270,18 +270,18 @@ class TestCsv:
     )
     def test_bad_files_are_named(self, tmp_path, text, message):
         with pytest.raises(DataError, match=message):
-            load(self.write(tmp_path, text))
+            load_data(self.write(tmp_path, text))
 
 
 class TestLoad:
     def test_missing_and_foreign(self, tmp_path):
         with pytest.raises(DataError, match=r"nothing\.npz: no such file or folder, and not one of digits"):
-            load(tmp_path / "nothing.npz")
+            load_data(tmp_path / "nothing.npz")
         (tmp_path / "a.txt").write_text("x")
         with pytest.raises(DataError, match=r"a\.txt: not a folder, a \.npz or a \.csv file"):
-            load(tmp_path / "a.txt")
+            load_data(tmp_path / "a.txt")
         with pytest.raises(OptionError, match="split must be one of train, test, all"):
-            load("digits", split="both")
+            load_data("digits", split="both")
 
     def test_arrays_for_inference(self, tmp_path, small):
         save_npz(tmp_path / "d.npz", small)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_edge.data import limits, load, load_arrays
+from ssd_edge.data import limits, load_arrays, load_data
 from ssd_edge_runtime.errors import DataError
 
 LABELS = ((2,), "<i8", bytes(16))
@@ -56,7 +56,7 @@ def picture(width: int, height: int) -> bytes:
 def test_arrays_that_lie(tmp_path: Path, x: bytes, message: str) -> None:
     path = archive(tmp_path / "data.npz", x=x, y=array(*LABELS))
     with pytest.raises(DataError, match=message):
-        load(path)
+        load_data(path)
     single = tmp_path / "x.npy"
     single.write_bytes(x)
     with pytest.raises(DataError, match=message.removeprefix("x: ").replace("128", r"\d+")):
@@ -66,7 +66,7 @@ def test_arrays_that_lie(tmp_path: Path, x: bytes, message: str) -> None:
 def test_text_beyond_unicode_is_refused(tmp_path: Path) -> None:
     x, y = array((2, 3), data=bytes(24)), array((2,), "<U1", b"a\0\0\0\xff\xff\xff\xff")
     with pytest.raises(DataError, match=r"data.npz: y: holds what is no text"):
-        load(archive(tmp_path / "data.npz", x=x, y=y))
+        load_data(archive(tmp_path / "data.npz", x=x, y=y))
 
 
 def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,13 +76,13 @@ def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path, monkeypatch: pytes
     assert path.stat().st_size < 6000
     monkeypatch.setattr(limits, "free_memory", lambda: 16 << 20)
     with pytest.raises(DataError, match=r"bomb.npz: x: needs about 20 MB of memory, 16 MB are free"):
-        load(path)
+        load_data(path)
 
 
 def test_arrays_that_nobody_asked_for_stay_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x, junk = array((2, 3), data=bytes(24)), array((1 << 22, 1), "|u1", bytes(1 << 22))
     monkeypatch.setattr(limits, "free_memory", lambda: 1 << 20)
-    assert len(load(archive(tmp_path / "data.npz", x=x, y=array(*LABELS), junk=junk))) == 2
+    assert len(load_data(archive(tmp_path / "data.npz", x=x, y=array(*LABELS), junk=junk))) == 2
 
 
 def test_an_endless_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_an_endless_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     path = tmp_path / "data.csv"
     path.write_text("1,2,a\n" + "1," * 1000)
     with pytest.raises(DataError, match=r"data.csv: line 2 is longer than 1000 characters"):
-        load(path)
+        load_data(path)
 
 
 def test_a_table_larger_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_a_table_larger_than_the_memory(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "data.csv"
     path.write_text("1,2,a\n" * 20_000)
     with pytest.raises(DataError, match=r"data.csv: needs about 1 MB of memory, 1 MB are free"):
-        load(path)
+        load_data(path)
 
 
 @pytest.mark.parametrize("size", [(12_000, 12_000), (60_000, 60_000)], ids=["large", "huge"])
@@ -113,4 +113,4 @@ def test_honest_files_are_read(tmp_path: Path) -> None:
     path = archive(
         tmp_path / "data.npz", x=array((2, 3), data=np.arange(6, dtype="<f4").tobytes()), y=array(*LABELS)
     )
-    np.testing.assert_array_equal(load(path).x, np.arange(6).reshape(2, 3))
+    np.testing.assert_array_equal(load_data(path).x, np.arange(6).reshape(2, 3))

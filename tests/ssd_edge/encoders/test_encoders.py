@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from ssd_edge import train
-from ssd_edge.data import Dataset, load
+from ssd_edge.data import Dataset, load_data
 from ssd_edge.encoders import Embeddings, make_encoder
 from ssd_edge.encoders.preprocess import Preprocess, Preset
 from ssd_edge.encoders.state_dicts import load_weights
@@ -220,7 +220,7 @@ def test_resnet_from_training_to_one_file(tmp_path: Path) -> None:
     )
     assert run.encoder is not None and run.encoder.width == 512
     model = EdgeModel.load(export_model(run, tmp_path / "model.onnx", ExportOptions(values="float32")))
-    raw, body = load("digits", split="test").select(["0", "1"]), models.resnet18(weights=None)
+    raw, body = load_data("digits", split="test").select(["0", "1"]), models.resnet18(weights=None)
     body.load_state_dict(torch.load(tmp_path / "resnet18.pth", weights_only=True))
     body.fc = torch.nn.Identity()
     preset = Preset(64, 64, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -12,7 +12,7 @@ from command_line import call, refused
 from torch.nn import functional
 
 from ssd_edge import train_encoder
-from ssd_edge.data import Dataset, load
+from ssd_edge.data import Dataset, load_data
 from ssd_edge.encoders.augment import mirrored, moved, turn
 from ssd_edge.encoders.small import SmallEncoder
 from ssd_edge.encoders.to_onnx import encoder_of
@@ -49,7 +49,7 @@ def test_it_learns_from_the_base_classes_alone() -> None:
     report = found.report
     assert report["classes"] == ["0", "1", "2", "3"] and report["out"] is None
     assert report["samples"] + round(0.2 * report["samples"] / 0.8) == pytest.approx(
-        len(load("digits").select(report["classes"])), abs=2
+        len(load_data("digits").select(report["classes"])), abs=2
     )
     assert report["hold_out_accuracy"] > 0.8 and 0.4 < report["training_accuracy"] < 1.0
     assert found.encoder.width == report["width"] == 128 and found.encoder.digest == report["digest"]

@@ -14,7 +14,7 @@ from command_line import call, refused
 from encoders import encoder_model, images
 
 from ssd_edge import compare, resume, train
-from ssd_edge.data import Dataset, load
+from ssd_edge.data import Dataset, load_data
 from ssd_edge.encoders import CACHE, Embeddings
 from ssd_edge.training import Run, TrainConfig
 from ssd_edge.training.evaluate import accuracies
@@ -55,10 +55,10 @@ def begin(**options: object) -> Run:
 def test_the_network_learns_from_embeddings(place: Path) -> None:
     run = begin(method="random")
     assert run.encoder is not None and (run.encoder.name, run.encoder.width) == ("own", 24)
-    raw, data = load("digits", split="test").select(run.network.classes), run.test_data()
+    raw, data = load_data("digits", split="test").select(run.network.classes), run.test_data()
     np.testing.assert_allclose(data.x, EncoderSession(run.encoder).embed(raw.x), atol=1e-6)
     assert (data.y.tolist(), data.classes, run.network.input_shape) == (raw.y.tolist(), raw.classes, (24,))
-    assert len(run.training_data()) == len(load("digits").select(run.network.classes))
+    assert len(run.training_data()) == len(load_data("digits").select(run.network.classes))
     parts = [data.select(names["classes"]) for names in run.metrics["tasks"]]
     u = [Part(run.network.preprocess(torch.from_numpy(p.x)), torch.from_numpy(p.y)) for p in parts]
     u[1] = Part(u[1].u, u[1].y + 2)
@@ -225,7 +225,7 @@ class TestCompare:
     def test_shares_one_encoder_and_its_embeddings(self, place: Path, embedded: list[int]) -> None:
         done: list[tuple[int, int]] = []
         found = self.rows(jobs=1, encoding=lambda *told: done.append(told))()
-        total = sum(len(load("digits", split=s).select(list("0123"))) for s in ("train", "test"))
+        total = sum(len(load_data("digits", split=s).select(list("0123"))) for s in ("train", "test"))
         assert sum(count for count in embedded if count > 6) == total and done[-1] == (total, total)
         assert [path.name for path in place.iterdir()] == ["own.onnx"]
         single = [begin(method="random", seed=seed, force=True).metrics["average_accuracy"] for seed in (0, 1)]
