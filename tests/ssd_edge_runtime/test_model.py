@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -227,77 +225,6 @@ def test_rounded_analytic_values_survive_a_save(tmp_path) -> None:
         np.testing.assert_array_equal(EdgeModel.load(tmp_path / f"{kind}.onnx").logits(x), model.logits(x))
 
 
-@BOTH
-def test_a_prediction_sees_a_whole_state(make) -> None:
-    model = EdgeModel(make(), engine="csr")
-    x, _ = samples(1, 4)
-    batches = [samples(seed, 8, classes=4) for seed in range(2, 42)]
-    twin = EdgeModel(make(), engine="csr")
-    legal = {twin.logits(x).tobytes()}
-    for batch in batches:
-        legal.add(twin.partial_fit(*batch).logits(x).tobytes())
-    seen, failures, done = set(), [], threading.Event()
-
-    def predict() -> None:
-        while not done.is_set():
-            try:
-                seen.add(model.logits(x).tobytes())
-            except Exception as error:
-                failures.append(error)
-                return
-
-    readers = [threading.Thread(target=predict) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    for batch in batches:
-        model.partial_fit(*batch)
-        time.sleep(0.001)
-    done.set()
-    for reader in readers:
-        reader.join()
-    assert not failures
-    assert len(seen) > 1
-    assert seen <= legal
-    assert model.logits(x).tobytes() == twin.logits(x).tobytes()
-
-
-def test_predictions_wait_for_neither_learning_nor_a_solve_of_another_thread(monkeypatch) -> None:
-    from ssd_edge_runtime import analytic
-
-    model = EdgeModel(analytic_state())
-    x, y = samples(1, 8)
-    before = model.logits(x)
-    entered, go_on = threading.Event(), threading.Event()
-    real = analytic.System.solve
-
-    def slow(system):
-        entered.set()
-        assert go_on.wait(10)
-        return real(system)
-
-    monkeypatch.setattr(analytic.System, "solve", slow)
-    model.partial_fit(x, y)
-    solver = threading.Thread(target=model.predict, args=(x,))
-    solver.start()
-    assert entered.wait(10)
-    answers = []
-    reader = threading.Thread(target=lambda: answers.append(model.logits(x)))
-    reader.start()
-    reader.join(5)
-    assert not reader.is_alive(), "the prediction waited"
-    np.testing.assert_array_equal(answers[0], before)
-    go_on.set()
-    solver.join()
-    assert np.abs(model.logits(x) - before).max() > 0
-    with model._shared.learning:
-        model._shared._learner._version += 1
-        model._shared._learner.pending += 1
-        reader = threading.Thread(target=model.logits, args=(x,))
-        reader.start()
-        reader.join(5)
-        assert not reader.is_alive(), "the prediction waited for learning"
-
-
 def test_the_runtime_imports_little() -> None:
     code = (
         "import sys; from ssd_edge_runtime import *; "
@@ -306,25 +233,6 @@ def test_the_runtime_imports_little() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_solve_every_puts_the_solution_off() -> None:
-    model = EdgeModel(analytic_state())
-    model.solve_every = 10
-    x, y = samples(1, 12, classes=4)
-    before = model.logits(x)
-    model.partial_fit(x[:9], y[:9])
-    np.testing.assert_array_equal(model.logits(x), before)
-    assert model.classes_ == ["0", "1", "2", "3"]
-    model.learn_one(x[9], y[9])
-    assert model.logits(x).shape == (12, 4)
-    model.learn_one(x[10], y[10])
-    stale = model.logits(x)
-    assert np.abs(EdgeModel(model.state).logits(x) - stale).max() > 0
-    model.forget(3)
-    assert model.logits(x).shape == (12, 3)
-    with pytest.raises(EdgeModelError, match="at least 1"):
-        model.solve_every = 0
 
 
 def test_a_readout_beyond_float16_is_saved_all_the_same(tmp_path: Path) -> None:
