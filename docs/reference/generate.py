@@ -23,6 +23,7 @@ NOTE = "<!-- Written by docs/reference/generate.py from the code; change that. -
 FACES = {
     "ssd_edge_runtime": "A model on a device. Needs no torch.",
     "ssd_edge_runtime.encoder": "Frozen networks in front of a model.",
+    "ssd_edge.on_device": "What the device commands do, as functions. Needs no torch.",
     "ssd_edge.data": "Data sets. Built-in names need the extra `[train]`.",
     "ssd_edge": "Training and comparing. Needs the extra `[train]`.",
     "ssd_edge_export": "From a run to a file. Needs the extra `[train]`, `verify` excepted.",
@@ -31,6 +32,8 @@ OPTIONS = {
     "Training": ("ssd_edge.training.config", "TrainConfig"),
     "Training an encoder": ("ssd_edge.training.encoder", "EncoderConfig"),
     "Pruning": ("ssd_edge_export.options", "PruneOptions"),
+    "Sweeping": ("ssd_edge_export.options", "SweepOptions"),
+    "Exporting": ("ssd_edge_export.options", "ExportOptions"),
     "Gradient readout": ("ssd_edge_runtime.options", "LearningOptions"),
     "Distillation": ("ssd_edge_runtime.options", "DistillOptions"),
     "Closed-form readout": ("ssd_edge_runtime.options", "AnalyticOptions"),
