@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ssd_edge_runtime.encoder import Encoder, import_encoder
-from ssd_edge_runtime.onnx.messages import OPSET
+from ssd_edge_runtime.onnx.model_proto import OPSET
 
 
 def encoder_of(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Encoder:

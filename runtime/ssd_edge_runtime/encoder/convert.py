@@ -15,7 +15,7 @@ from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.encoder.parts import ELEMENT_TYPES, INPUT, OUTPUT, PREFIX
 from ssd_edge_runtime.encoder.trial import check_trial, run_original
 from ssd_edge_runtime.errors import EdgeModelError, first_line
-from ssd_edge_runtime.onnx.messages import OPSET
+from ssd_edge_runtime.onnx.model_proto import OPSET
 
 Proto = Any
 DEFAULT_DOMAINS = ("", "ai.onnx")

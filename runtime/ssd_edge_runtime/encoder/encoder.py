@@ -11,7 +11,8 @@ from functools import cached_property
 from math import prod
 
 from ssd_edge_runtime.encoder.parts import INPUT, OUTPUT, check_parts
-from ssd_edge_runtime.onnx.messages import INITIALIZER, NODE, graph_message, model_message, value_info
+from ssd_edge_runtime.onnx.messages import INITIALIZER, NODE, graph_message, value_info
+from ssd_edge_runtime.onnx.model_proto import model_message
 from ssd_edge_runtime.onnx.protobuf import LENGTH, encode_varint
 
 BLOCK_VALUES = 2**20

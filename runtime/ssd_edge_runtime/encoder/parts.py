@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.onnx.protobuf import fields
-from ssd_edge_runtime.onnx.tensors import utf8
+from ssd_edge_runtime.onnx.protobuf import fields, utf8
 
 PREFIX = "encoder."
 """What the name of every value inside an encoder begins with."""

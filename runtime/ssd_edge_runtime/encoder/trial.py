@@ -11,7 +11,7 @@ from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.encoder.session import EncoderSession
 from ssd_edge_runtime.errors import EdgeModelError, first_line
-from ssd_edge_runtime.onnx.messages import OPSET
+from ssd_edge_runtime.onnx.model_proto import OPSET
 from ssd_edge_runtime.onnx.session import open_session
 
 SAMPLES = 3

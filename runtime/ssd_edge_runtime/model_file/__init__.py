@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ssd_edge_runtime.lazy import lazy
 
 if TYPE_CHECKING:
+    from ssd_edge_runtime.model_file.classes import class_names
     from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
     from ssd_edge_runtime.model_file.container import FORMAT, read_file
     from ssd_edge_runtime.model_file.description import describe
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "class_names",
     "describe",
     "digest_of",
     "from_bytes",
@@ -29,6 +31,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "classes": ("class_names",),
         "codecs": ("round_matrix", "round_values"),
         "container": ("FORMAT", "read_file"),
         "description": ("describe",),

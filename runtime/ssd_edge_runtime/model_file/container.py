@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.onnx.messages import (
+from ssd_edge_runtime.onnx.model_proto import (
     GRAPH,
     IR,
     METADATA,
@@ -20,8 +20,7 @@ from ssd_edge_runtime.onnx.messages import (
     TRAINING,
     model_message,
 )
-from ssd_edge_runtime.onnx.protobuf import Message, fields
-from ssd_edge_runtime.onnx.tensors import utf8
+from ssd_edge_runtime.onnx.protobuf import Message, fields, utf8
 
 FORMAT = 1
 """The one format number that this version writes and reads."""

@@ -15,7 +15,7 @@ from ssd_edge_runtime.model_file.container import read_file
 from ssd_edge_runtime.model_file.decode import decode
 from ssd_edge_runtime.model_file.encode import encode, inference_graph, structure_of
 from ssd_edge_runtime.model_file.header import read_header
-from ssd_edge_runtime.onnx.messages import model_message
+from ssd_edge_runtime.onnx.model_proto import model_message
 from ssd_edge_runtime.state import ModelState
 
 

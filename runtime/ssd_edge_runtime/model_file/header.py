@@ -19,8 +19,8 @@ from ssd_edge_runtime.model_file.container import (
     split,
 )
 from ssd_edge_runtime.model_file.manifest import Manifest
-from ssd_edge_runtime.onnx.messages import IR_VERSION, OPSET, opset_message
-from ssd_edge_runtime.onnx.tensors import utf8
+from ssd_edge_runtime.onnx.model_proto import IR_VERSION, OPSET, opset_message
+from ssd_edge_runtime.onnx.protobuf import utf8
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""ONNX's own messages: model, graph, value and attribute, as protobuf."""
+"""ONNX's messages inside a model: graph, value and attribute, as protobuf."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from collections.abc import Iterable
 from ssd_edge_runtime.onnx.protobuf import Buffer, Message
 from ssd_edge_runtime.onnx.tensors import CODES, TensorSpec, tensor_message
 
-OPSET = 18
-IR_VERSION = 8
-PRODUCER_NAME = "ssd-edge"
-IR, PRODUCER, GRAPH, OPSETS, METADATA, TRAINING = 1, 2, 7, 8, 14, 20
-"""Fields of ``ModelProto``."""
 NODE, NAME, INITIALIZER, INPUT, OUTPUT = 1, 2, 5, 11, 12
 """Fields of ``GraphProto``."""
 INT, STRING, TENSOR = 2, 3, 4
@@ -61,14 +56,3 @@ def graph_message(
     for info in outputs:
         message.data(OUTPUT, info)
     return message
-
-
-def opset_message() -> Message:
-    """The one ``OperatorSetIdProto`` in use: ONNX's own operators, version 18."""
-    return Message().text(1, "").integer(2, OPSET)
-
-
-def model_message(graph: Message) -> Message:
-    """A ``ModelProto`` with nothing in it but the graph: an ordinary ONNX file."""
-    model = Message().integer(IR, IR_VERSION).text(PRODUCER, PRODUCER_NAME).message(GRAPH, graph)
-    return model.message(OPSETS, opset_message())

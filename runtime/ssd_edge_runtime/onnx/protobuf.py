@@ -106,3 +106,11 @@ def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview, int]]:
             raise EdgeModelError(f"field {number} wants {length} bytes at byte {at}, {len(data) - at} are left")
         yield number, data[at : at + length], at
         at += length
+
+
+def utf8(data: memoryview, what: str) -> str:
+    """Decode a short string; ``what`` names it in the error."""
+    try:
+        return bytes(data).decode()
+    except UnicodeDecodeError:
+        raise EdgeModelError(f"{what} is not UTF-8") from None

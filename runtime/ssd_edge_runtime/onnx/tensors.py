@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.onnx.protobuf import Message, fields
+from ssd_edge_runtime.onnx.protobuf import Message, fields, utf8
 
 CODES = {
     "float32": 1,
@@ -129,11 +129,3 @@ def decode_tensor(data: memoryview) -> TensorView:
     if dtype not in NAMES:
         raise EdgeModelError(f"initializer {name[:80]!r} has element type {dtype}, which is not understood")
     return TensorView(name, NAMES[dtype], tuple(shape), raw)
-
-
-def utf8(data: memoryview, what: str) -> str:
-    """Decode a short string; ``what`` names it in the error."""
-    try:
-        return bytes(data).decode()
-    except UnicodeDecodeError:
-        raise EdgeModelError(f"{what} is not UTF-8") from None
