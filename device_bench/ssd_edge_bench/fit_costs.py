@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from ssd_edge_bench.measurement.measurement import measure
-from ssd_edge_bench.measurement.options import BenchOptions
+from ssd_edge_bench.measurement import BenchOptions, measure
 from ssd_edge_bench.reference_models import Case, random_state
 from ssd_edge_bench.roofline.estimate import Cost, Key, ceilings_of, key_of
 from ssd_edge_bench.roofline.roofline import count

@@ -9,13 +9,13 @@ import argparse
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ssd_edge_bench.engines import ENGINES
+from ssd_edge_bench.measurement import BenchOptions, measure
 from ssd_edge_bench.measurement.intervals import ratio
-from ssd_edge_bench.measurement.measurement import measure
-from ssd_edge_bench.measurement.options import BenchOptions
 from ssd_edge_bench.measurement.results import find_row
 from ssd_edge_bench.reference_models import CASES, Case, random_state
 from ssd_edge_bench.report.page import write_page
@@ -36,10 +36,15 @@ def measure_case(case: Case, options: BenchOptions, folder: Path) -> dict[str, A
     with tempfile.TemporaryDirectory() as place:
         model = Path(place, f"{file_name(case)}.onnx")
         model.write_bytes(model_file.to_bytes(random_state(case)))
-        document = measure(model, options, advance=lambda message: print(case.name, message, file=sys.stderr))
+        document = measure(model, options, progress=partial(tell, case))
     (folder / f"bench-{file_name(case)}.json").write_text(json.dumps(document) + "\n")
     write_page(folder / f"bench-{file_name(case)}.html", document)
     return document
+
+
+def tell(case: Case, done: int, total: int) -> None:
+    """How far the measurement has come, on standard error."""
+    print(f"{case.name}: process {done} of {total}", file=sys.stderr)
 
 
 def ratio_rows(case: Case, document: dict[str, Any]) -> list[str]:

@@ -160,8 +160,19 @@ def signature_block(name: str, thing: Any) -> str:
 
 def written(signature: inspect.Signature) -> str:
     """A signature as one writes it: annotations without quotes, functions as defaults shown as dots."""
+    parameters = [
+        parameter.replace(default=brief(parameter.default)) for parameter in signature.parameters.values()
+    ]
+    signature = signature.replace(parameters=parameters)
     text = re.sub(r"<function .*? at 0x[0-9a-f]+>", "...", str(signature))
     return re.sub(r"(: |-> )'([^']*)'", r"\1\2", text).replace(" -> None", "")
+
+
+def brief(default: Any) -> Any:
+    """Options as a default by their name alone: ``PruneOptions()``."""
+    if not dataclasses.is_dataclass(default) or isinstance(default, type):
+        return default
+    return type("Brief", (), {"__repr__": lambda _: f"{type(default).__name__}()"})()
 
 
 def split_arguments(text: str) -> Iterator[str]:

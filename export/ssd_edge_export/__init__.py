@@ -5,8 +5,9 @@ Names are imported when first used: ``verify`` and the options work without torc
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ssd_edge_runtime.lazy import lazy
 
 if TYPE_CHECKING:
     from ssd_edge_export.assembly.from_weights import Weights
@@ -31,26 +32,16 @@ __all__ = [
     "sweep",
     "verify",
 ]
-_HOMES = {
-    "Calibration": "calibration",
-    "ExportOptions": "options",
-    "PruneOptions": "options",
-    "SweepOptions": "options",
-    "SweepResult": "pruning.sweep_result",
-    "Weights": "assembly.from_weights",
-    "calibrate": "calibration",
-    "export_model": "export",
-    "prune": "pruning.pruning",
-    "sweep": "pruning.sweep",
-    "verify": "verification.verification",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "assembly.from_weights": ("Weights",),
+        "calibration": ("Calibration", "calibrate"),
+        "export": ("export_model",),
+        "options": ("ExportOptions", "PruneOptions", "SweepOptions"),
+        "pruning.pruning": ("prune",),
+        "pruning.sweep": ("sweep",),
+        "pruning.sweep_result": ("SweepResult",),
+        "verification.verification": ("verify",),
+    },
+)

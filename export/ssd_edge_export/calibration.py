@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.model import TopKNetwork
-from ssd_edge_export.passes import Progress, batches, unwatched
+from ssd_edge_export.passes import batches
 from ssd_edge_runtime import analytic
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssd_edge.data import Dataset
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.assembly.encoder import behind, check_fit, embedded, encoder_for
@@ -13,8 +14,7 @@ from ssd_edge_export.assembly.from_weights import Weights, network_from_weights
 from ssd_edge_export.assembly.provenance import run_provenance, usage, weights_provenance
 from ssd_edge_export.assembly.state import Plan, build_state
 from ssd_edge_export.options import ExportOptions
-from ssd_edge_export.passes import Progress, unwatched
-from ssd_edge_export.pruning.pruning import prune
+from ssd_edge_export.pruning import prune
 from ssd_edge_export.samples import run_samples, samples_of, task_names
 from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.encoder import Encoder
@@ -26,7 +26,7 @@ from ssd_edge_runtime.state import ModelState
 def export_model(
     source: Run | Weights | str | Path,
     path: str | Path = "model.onnx",
-    options: ExportOptions | None = None,
+    options: ExportOptions = ExportOptions(),
     *,
     data: Dataset | None = None,
     encoder: Encoder | None = None,
@@ -34,10 +34,12 @@ def export_model(
 ) -> Path:
     """Write one ONNX file and return its path; a model that is there already becomes an earlier generation.
 
-    ``source``: a run or its folder, or weights that were trained elsewhere::
+    ``source``: a run or its folder, or weights that were trained elsewhere.
 
-        export_model(run, "model.onnx", ExportOptions(values="int8", prune=PruneOptions(density=0.1)))
-        export_model(Weights(hidden=[w], classes=["cat", "dog"], k=10, readout=v), "model.onnx")
+    >>> small = ExportOptions(prune=PruneOptions(density=0.1), values="int8")  # doctest: +SKIP
+    >>> export_model("runs/first", "model.onnx", small)  # doctest: +SKIP
+    >>> own = Weights(hidden=[w], classes=["cat", "dog"], k=10, readout=v)  # doctest: +SKIP
+    >>> export_model(own, "own.onnx")  # doctest: +SKIP
 
     ``data``: the training samples, where a run cannot load its own; weights from elsewhere need them to be pruned,
     for the analytic readout, and for counts and temperature.
@@ -46,7 +48,6 @@ def export_model(
 
     Raises OptionError, DataError, EdgeModelError.
     """
-    options = options or ExportOptions()
     if isinstance(source, Weights):
         state = state_of_weights(source, options, data=data, encoder=encoder, progress=progress)
     else:
@@ -57,14 +58,13 @@ def export_model(
 
 def state_of_run(
     run: Run,
-    options: ExportOptions | None = None,
+    options: ExportOptions = ExportOptions(),
     *,
     data: Dataset | None = None,
     encoder: Encoder | None = None,
     progress: Progress = unwatched,
 ) -> ModelState:
     """What ``export_model`` writes for a run."""
-    options = options or ExportOptions()
     front = encoder_for(run, encoder)
     data = embedded(data, front)
     trained: ReadoutKind = "gradient" if run.analytic is None else "analytic"
@@ -98,14 +98,13 @@ def switch_of(network: TopKNetwork, readout: ReadoutKind) -> float:
 
 def state_of_weights(
     weights: Weights,
-    options: ExportOptions | None = None,
+    options: ExportOptions = ExportOptions(),
     *,
     data: Dataset | None = None,
     encoder: Encoder | None = None,
     progress: Progress = unwatched,
 ) -> ModelState:
     """What ``export_model`` writes for weights trained elsewhere."""
-    options = options or ExportOptions()
     kind: ReadoutKind = options.readout or ("analytic" if weights.readout is None else "gradient")
     check_weights(weights, kind, options, data, encoder)
     network = network_from_weights(weights)

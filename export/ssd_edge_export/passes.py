@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.samples import Samples, samples_of
@@ -15,12 +16,6 @@ from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 
 BATCH = 1024
-Progress = Callable[[int, int], None]
-"""Called as ``progress(done, total)`` again and again; a smaller ``done`` than before begins another pass."""
-
-
-def unwatched(done: int, total: int) -> None:
-    """The progress that nobody watches."""
 
 
 def batches(

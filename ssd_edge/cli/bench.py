@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ssd_edge.cli.arguments import FILE, NameList, data_root_option, model_argument
-from ssd_edge.cli.output import common_options, emit_json, progress, say
+from ssd_edge.cli.output import common_options, emit_json, passes, say
 from ssd_edge_bench.engines import ENGINES
 from ssd_edge_bench.measurement.options import OPERATIONS, BenchOptions
 
@@ -134,7 +134,7 @@ def _measure(
     """Measure one model or two side by side; with data, on its samples, and with its accuracy."""
     from ssd_edge.on_device import evaluate
     from ssd_edge.on_device.inputs import load_labelled, load_model
-    from ssd_edge_bench.measurement.measurement import measure_side_by_side
+    from ssd_edge_bench.measurement import measure_side_by_side
 
     models = [model] if other is None else [model, other]
     samples, accuracies = None, []
@@ -145,8 +145,8 @@ def _measure(
             samples = dataset.x.reshape(-1, *edge.state.input_shape)
             judged = evaluate(edge, dataset)
             accuracies.append({key: judged[key] for key in ("accuracy", "n", "per_class")})
-    with progress("measuring", options.processes * len(options.engines) * len(models)) as advance:
-        documents = measure_side_by_side(models, options, samples=samples, advance=lambda _: advance(1))
+    with passes("measuring") as progress:
+        documents = measure_side_by_side(models, options, samples=samples, progress=progress)
     for document, accuracy in zip(documents, accuracies, strict=False):
         document["accuracy"] = accuracy
     return documents[0], documents[1] if other is not None else None

@@ -39,12 +39,12 @@ def command(model: Path, against: Path | None, public_key: Path | None, as_json:
     """
     if against is not None:
         require_torch("verifying against a run")
-    from ssd_edge_export.verification.verification import verify
+    from ssd_edge_export import verify
 
     report = verify(model, against)
     if public_key is not None:
         from ssd_edge.on_device import check_signature
-        from ssd_edge_export.verification.report import Check
+        from ssd_edge_export.verification import Check
 
         report.checks.append(Check(**check_signature(model, public_key)))
     if as_json:

@@ -30,33 +30,36 @@ SAMPLES = 256
 
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
-Advance = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+def unwatched(done: int, total: int) -> None:
+    """The progress that nobody watches."""
 
 
 def measure(
     model: str | Path,
-    options: BenchOptions | None = None,
+    options: BenchOptions = BenchOptions(),
     *,
     samples: Samples | None = None,
-    advance: Advance = lambda message: None,
+    progress: Progress = unwatched,
 ) -> dict[str, Any]:
     """Measure ``model`` on this machine and return the document that ``bench --json`` prints.
 
-    ``samples`` float32 (N, *input_shape) replace made-up inputs. ``advance`` is called before each process.
+    ``samples`` float32 (N, *input_shape) replace made-up inputs. ``progress`` counts processes, of all engines.
     Raises EdgeModelError for a file that cannot be loaded, and where an engine fails.
     """
-    return measure_side_by_side([model], options, samples=samples, advance=advance)[0]
+    return measure_side_by_side([model], options, samples=samples, progress=progress)[0]
 
 
 def measure_side_by_side(
     models: Sequence[str | Path],
-    options: BenchOptions | None = None,
+    options: BenchOptions = BenchOptions(),
     *,
     samples: Samples | None = None,
-    advance: Advance = lambda message: None,
+    progress: Progress = unwatched,
 ) -> list[dict[str, Any]]:
     """Like :func:`measure` for several models, whose processes take turns too."""
-    options = options or BenchOptions()
     paths = [Path(model) for model in models]
     states = [model_file.load(path) for path in paths]
     with tempfile.TemporaryDirectory(prefix="ssd-edge-bench-") as folder:
@@ -66,11 +69,13 @@ def measure_side_by_side(
             place.mkdir()
             plans.append(_jobs(path, state, options, samples, place))
         answers: list[dict[str, list[dict[str, Any]]]] = [{engine: [] for engine in jobs} for jobs, _ in plans]
-        for turn in range(options.processes):
+        done, total = 0, options.processes * sum(len(jobs) for jobs, _ in plans)
+        for _ in range(options.processes):
             for (jobs, _), found in zip(plans, answers, strict=True):
                 for engine, job in jobs.items():
-                    advance(f"{engine}, process {turn + 1} of {options.processes}")
                     found[engine].append(run_worker(job))
+                    done += 1
+                    progress(done, total)
     return [
         _document(path, state, options, engines, found)
         for path, state, (_, engines), found in zip(paths, states, plans, answers, strict=True)

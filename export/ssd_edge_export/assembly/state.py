@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.model import TopKLayer, TopKNetwork
 from ssd_edge_export.assembly.temperature import fit_temperature
 from ssd_edge_export.calibration import Calibration, calibrate
-from ssd_edge_export.passes import Progress, batches, unwatched
+from ssd_edge_export.passes import batches
 from ssd_edge_export.samples import Samples, every_tenth
 from ssd_edge_runtime import analytic, model_file
 from ssd_edge_runtime.arrays import Float32, Int64

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.model import TopKNetwork, normalize_rows
-from ssd_edge_export.passes import Progress, batches, check_samples, unwatched
+from ssd_edge_export.passes import batches, check_samples
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.options import LearningOptions
 

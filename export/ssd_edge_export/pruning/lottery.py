@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.methods import parse_method
 from ssd_edge.model import normalize_rows
 from ssd_edge.training import Run
@@ -15,7 +16,6 @@ from ssd_edge.training.api import pick_device
 from ssd_edge.training.task_options import load_part
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_export.options import Budget, PruneOptions
-from ssd_edge_export.passes import Progress, unwatched
 from ssd_edge_export.pruning.masks import Pruned, prune_network
 from ssd_edge_export.samples import run_samples
 from ssd_edge_runtime.errors import OptionError

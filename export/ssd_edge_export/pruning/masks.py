@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
 from ssd_edge_export.options import Budget, Criterion, PruneOptions
-from ssd_edge_export.passes import Progress, batches, unwatched
+from ssd_edge_export.passes import batches
 from ssd_edge_export.pruning import budget, importance
 from ssd_edge_export.pruning.activity import LayerActivity, least_active, observe
 from ssd_edge_runtime.arrays import Float32, Float64, Int64

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from ssd_edge.data import Dataset
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.methods import parse_method
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.calibration import calibrate
 from ssd_edge_export.options import PruneOptions
-from ssd_edge_export.passes import Progress, unwatched
 from ssd_edge_export.pruning.activity import LayerActivity
 from ssd_edge_export.pruning.finetune import AFTER_REFIT, FASTER, fine_tune
 from ssd_edge_export.pruning.lottery import lottery_ticket
@@ -29,14 +29,14 @@ from ssd_edge_runtime.options import LearningOptions
 
 @overload
 def prune(
-    source: Run, options: PruneOptions | None = ..., *, data: Dataset | None = ..., progress: Progress = ...
+    source: Run, options: PruneOptions = ..., *, data: Dataset | None = ..., progress: Progress = ...
 ) -> Run: ...
 
 
 @overload
 def prune(
     source: TopKNetwork,
-    options: PruneOptions | None = ...,
+    options: PruneOptions = ...,
     *,
     data: Dataset | None = ...,
     progress: Progress = ...,
@@ -45,7 +45,7 @@ def prune(
 
 def prune(
     source: Run | TopKNetwork,
-    options: PruneOptions | None = None,
+    options: PruneOptions = PruneOptions(),
     *,
     data: Dataset | None = None,
     progress: Progress = unwatched,
@@ -54,15 +54,14 @@ def prune(
 
     ``data``: the training samples; a run loads its own. A run's analytic readout is solved anew on the pruned
     codes. ``progress`` counts the samples of each pass over them and of fine-tuning, or the trainings of a lottery
-    ticket::
+    ticket.
 
-        small = prune(run, PruneOptions(density=0.1, criterion="magnitude"))
-        small.provenance["prune"]["layers"]   # what became of each layer
-        small.save("runs/small")
+    >>> small = prune(run, PruneOptions(density=0.1, criterion="magnitude"))  # doctest: +SKIP
+    >>> small.provenance["prune"]["layers"]  # doctest: +SKIP
+    >>> small.save("runs/small")  # doctest: +SKIP
 
     Raises OptionError for an option's value, DataError for data that are missing or do not fit.
     """
-    options = options or PruneOptions()
     if isinstance(source, Run):
         return prune_run(source, options, data, progress)
     return _prune_network(source, options, data, progress)

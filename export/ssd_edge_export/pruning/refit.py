@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.model import TopKLayer, TopKNetwork, normalize_rows
 from ssd_edge_export.calibration import calibrate
-from ssd_edge_export.passes import Progress, batches, preprocessed, unwatched
+from ssd_edge_export.passes import batches, preprocessed
 from ssd_edge_export.pruning.activity import LayerActivity
 from ssd_edge_export.samples import Samples
 from ssd_edge_runtime.analytic import solve_rounded

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ssd_edge.data import Dataset
+from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.methods import parse_method
 from ssd_edge.training import Run
 from ssd_edge_export.options import Budget, MeasureOn, PruneOptions, SweepOptions
-from ssd_edge_export.passes import Progress, accuracy, unwatched
+from ssd_edge_export.passes import accuracy
 from ssd_edge_export.pruning.activity import LayerActivity, observe
 from ssd_edge_export.pruning.lottery import lottery_ticket
 from ssd_edge_export.pruning.masks import prune_network, resolve_budget
@@ -23,7 +24,7 @@ from ssd_edge_runtime.errors import OptionError
 
 def sweep(
     runs: Run | Sequence[Run],
-    options: SweepOptions | None = None,
+    options: SweepOptions = SweepOptions(),
     *,
     data: Dataset | None = None,
     progress: Progress = unwatched,
@@ -32,16 +33,14 @@ def sweep(
 
     Weights and readout are fitted anew as ``prune`` does it; the unpruned network's analytic readout too, on the
     same samples. ``runs`` differ by nothing but their seed. ``data``: the training samples, where the runs cannot
-    load their own. ``progress`` counts points::
+    load their own. ``progress`` counts points.
 
-        result = sweep(run, SweepOptions(densities=(0.2, 0.1, 0.05), criteria=("sampled", "magnitude")))
-        result.summary()["sampled"][0.1]   # mean accuracy, and the deviation of what pruning cost
-        result.save("sweep.json")
-        result.plot("sweep.png")
+    >>> result = sweep(run, SweepOptions(densities=(0.2, 0.1), criteria=("sampled", "random")))  # doctest: +SKIP
+    >>> mean, deviation = result.summary()["sampled"][0.1]  # doctest: +SKIP
+    >>> result.save("sweep.json"), result.plot("sweep.png")  # doctest: +SKIP
 
     Raises OptionError for no runs, runs that differ, and a hold-out that is not there.
     """
-    options = options or SweepOptions()
     found = [runs] if isinstance(runs, Run) else list(runs)
     OptionError.unless(len(found) > 0, "a sweep needs at least one run")
     OptionError.unless(
