@@ -23,6 +23,10 @@ class OptionError(SSDEdgeError):
     """An option's value breaks a rule."""
 
 
+class DataWarning(UserWarning):
+    """Something in a file was left out, or taken for what it may not be."""
+
+
 class FewSamplesWarning(UserWarning):
     """A class has been shown too few times to be answered."""
 

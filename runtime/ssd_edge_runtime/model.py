@@ -16,7 +16,8 @@ from ssd_edge_runtime.errors import EdgeModelError, FewSamplesWarning
 from ssd_edge_runtime.network.engines import check_engine
 from ssd_edge_runtime.network.forward import log_softmax, softmax
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
-from ssd_edge_runtime.serving.inputs import Intake, as_names
+from ssd_edge_runtime.serving.inputs import Intake
+from ssd_edge_runtime.serving.labels import as_names
 from ssd_edge_runtime.serving.shared_model import SharedModel
 from ssd_edge_runtime.state import ModelState
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,23 @@ stdin_format_option = click.option(
     show_default=True,
     help="What - reads: lines of JSON, or .npy arrays one after another; auto tells by the first byte.",
 )
+
+
+label_column_option = click.option(
+    "--label-column", metavar="NAME", help="Tables: column of the labels, by name or number [found out]."
+)
+
+
+def reading_options(function: F) -> F:
+    """Options of a ``Reading``, passed on as ``reading``."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, label_column: str | None, **kwargs: Any) -> Any:
+        from ssd_edge.data import Reading
+
+        return function(*args, reading=Reading(label_column), **kwargs)
+
+    return label_column_option(wrapper)  # type: ignore[return-value]
 
 
 def require_stdin(stdin_format: str) -> None:

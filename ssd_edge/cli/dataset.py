@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from ssd_edge.cli.arguments import reading_options
 from ssd_edge.cli.output import common_options, emit_json, say
-from ssd_edge.data import load_data, save_npz
+from ssd_edge.data import Reading, load_data, save_npz
 from ssd_edge.data.names import as_names, as_order
 from ssd_edge_runtime.errors import OptionError
 
@@ -26,6 +27,7 @@ from ssd_edge_runtime.errors import OptionError
 @click.option("--tasks", type=click.IntRange(1), default=5, show_default=True, help="Tasks in all.")
 @click.option("--class-order", default="label", show_default=True, help="label, a seed, or all names in order.")
 @click.option("--data-root", type=click.Path(), help="Where local copies are looked for first.")
+@reading_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .npz to write.")
 @common_options
 def command(
@@ -36,6 +38,7 @@ def command(
     tasks: int,
     class_order: str,
     data_root: str | None,
+    reading: Reading,
     output: Path,
     as_json: bool,
 ) -> None:
@@ -48,7 +51,7 @@ def command(
     Example:
       ssd-edge dataset fashion-mnist --task 3 --tasks 5 -o task3.npz
     """
-    part = load_data(data, split=split, root=data_root, split_files=True)  # type: ignore[arg-type]
+    part = load_data(data, split=split, root=data_root, split_files=True, reading=reading)  # type: ignore[arg-type]
     part = part.select(as_names(classes)) if classes else part
     if task is not None:
         if task > tasks:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ssd_edge.cli.arguments import label_column_option
 from ssd_edge.cli.output import common_options, emit_json, plain, require_torch
 from ssd_edge.cli.train import class_names, class_order, training_bar
 
@@ -34,6 +35,7 @@ Example:
 @click.option("--seed", type=int, help="Seeds the weights, the order and the changes made to samples [0].")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train [auto].")
 @click.option("--data-root", type=click.Path(), help="Where local copies of data are looked for first.")
+@label_column_option
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default="encoder.onnx", show_default=True, help="File."

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssd_edge.cli.arguments import data_root_option, engine_options, loading_options, model_argument, split_option
+from ssd_edge.cli.arguments import (
+    data_root_option,
+    engine_options,
+    loading_options,
+    model_argument,
+    reading_options,
+    split_option,
+)
 from ssd_edge.cli.output import common_options, emit_json, plain, say
+
+if TYPE_CHECKING:
+    from ssd_edge.data import Reading
 
 EXAMPLE = """\b
 Example:
@@ -23,6 +33,7 @@ WORST = 5
 @click.argument("data")
 @split_option("test")
 @data_root_option
+@reading_options
 @engine_options
 @loading_options
 @common_options
@@ -31,6 +42,7 @@ def command(
     data: str,
     split: str,
     data_root: Path | None,
+    reading: Reading,
     engine: str,
     threads: int,
     verify: bool,
@@ -44,8 +56,9 @@ def command(
     from ssd_edge.on_device import Keys, Loading, evaluate
 
     loading = Loading(engine, threads, verify)
+    keys = Keys(trusted=trusted)
     report = evaluate(
-        model, data, split=split, root=data_root, loading=loading, keys=Keys(trusted=trusted), tell=say
+        model, data, split=split, root=data_root, reading=reading, loading=loading, keys=keys, tell=say
     )
     if as_json:
         emit_json(report)

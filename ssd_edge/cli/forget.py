@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ssd_edge.cli.arguments import (
     data_root_option,
     model_argument,
+    reading_options,
     split_option,
     threads_option,
     writing_options,
 )
 from ssd_edge.cli.output import common_options, emit_json, plain, say
+
+if TYPE_CHECKING:
+    from ssd_edge.data import Reading
 
 EXAMPLE = """\b
 Example:
@@ -30,6 +34,7 @@ Example:
 @click.option("--purge", is_flag=True, help="Also delete the earlier generations, which still know.")
 @split_option("all")
 @data_root_option
+@reading_options
 @threads_option
 @writing_options
 @common_options
@@ -40,6 +45,7 @@ def command(
     purge: bool,
     split: str,
     data_root: Path | None,
+    reading: Reading,
     output: Path | None,
     keep: int,
     lock_timeout: float,
@@ -62,6 +68,7 @@ def command(
         purge=purge,
         split=split,
         root=data_root,
+        reading=reading,
         saving=Saving(output, keep, lock_timeout),
         loading=Loading(threads=threads),
         keys=Keys(sign_with),

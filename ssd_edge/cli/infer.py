@@ -13,12 +13,14 @@ from ssd_edge.cli.arguments import (
     engine_options,
     loading_options,
     model_argument,
+    reading_options,
     require_stdin,
     stdin_format_option,
 )
 from ssd_edge.cli.output import common_options, emit_json, emit_line, plain, say
 
 if TYPE_CHECKING:
+    from ssd_edge.data import Reading
     from ssd_edge.on_device.stream_input import StreamFormat
 
 EXAMPLE = """\b
@@ -41,6 +43,7 @@ Example:
     help="Answer 'unknown' below this confidence (JSON: null).",
 )
 @stdin_format_option
+@reading_options
 @engine_options
 @loading_options
 @common_options
@@ -50,6 +53,7 @@ def command(
     top: int,
     reject_below: float,
     stdin_format: StreamFormat,
+    reading: Reading,
     engine: str,
     threads: int,
     verify: bool,
@@ -76,7 +80,7 @@ def command(
         )
         return
     require_stdin(stdin_format)
-    answers = on_device.infer(model, *inputs, top=top, reject_below=reject_below, **opening)
+    answers = on_device.infer(model, *inputs, top=top, reject_below=reject_below, reading=reading, **opening)
     if as_json:
         emit_json(answers)
         return

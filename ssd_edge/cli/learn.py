@@ -12,6 +12,7 @@ from ssd_edge.cli.arguments import (
     data_root_option,
     loading_options,
     model_argument,
+    reading_options,
     require_stdin,
     split_option,
     stdin_format_option,
@@ -23,6 +24,7 @@ from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import Priors
 
 if TYPE_CHECKING:
+    from ssd_edge.data import Reading
     from ssd_edge.on_device.stream_input import StreamFormat
 
 EXAMPLE = """\b
@@ -70,6 +72,7 @@ Example:
 @stdin_format_option
 @split_option("train")
 @data_root_option
+@reading_options
 @threads_option
 @writing_options
 @loading_options
@@ -79,6 +82,7 @@ def command(
     data: str,
     split: str,
     data_root: Path | None,
+    reading: Reading,
     output: Path | None,
     keep: int,
     lock_timeout: float,
@@ -129,7 +133,15 @@ def command(
     judge = None if guard is None else on_device.Guard(guard, max_drop)
     with passes("learning") as progress:
         report = on_device.learn(
-            model, data, plan, guard=judge, split=split, root=data_root, progress=progress, **writing
+            model,
+            data,
+            plan,
+            guard=judge,
+            split=split,
+            root=data_root,
+            reading=reading,
+            progress=progress,
+            **writing,
         )
     if as_json:
         emit_json(report)

@@ -7,13 +7,14 @@ import importlib.util
 import json
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssd_edge_runtime.errors import MissingExtraError, SSDEdgeError
+from ssd_edge_runtime.errors import DataWarning, MissingExtraError, SSDEdgeError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -30,7 +31,8 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, debug: bool, **kwargs: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            with notes():
+                return function(*args, **kwargs)
         except BrokenPipeError:
             raise  # the reader has gone; click ends in silence
         except (SSDEdgeError, OSError, MemoryError) as error:
@@ -39,6 +41,25 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
             fail(describe(error))
 
     return wrapper
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Say what is remarked of data, once each, as ``note: ...``."""
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        show = warnings.showwarning
+
+        def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, DataWarning):
+                show(message, category, *where, **more)
+            elif str(message) not in said:
+                said.add(str(message))
+                say(f"note: {message}")
+
+        warnings.showwarning = note
+        yield
 
 
 def require_torch(feature: str) -> None:

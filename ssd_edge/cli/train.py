@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import click
 
+from ssd_edge.cli.arguments import label_column_option
 from ssd_edge.cli.output import common_options, emit_json, progress, say
 from ssd_edge.data.names import as_names, as_order
 from ssd_edge_runtime.errors import MissingExtraError, OptionError
@@ -94,6 +95,7 @@ def training_options(function: Any) -> Any:
                      help="An option of a method: ssd.temperature=1. See docs/reference/methods.md."),
         click.option("--device", type=choice(["auto", "cpu", "cuda"]), help="Where to train [auto]."),
         click.option("--data-root", type=click.Path(), help="Where local copies of data are looked for first."),
+        label_column_option,
         click.option("--config", type=click.Path(path_type=Path), help="Options from a TOML file; the line wins."),
     ]  # fmt: skip
     for option in reversed(options):

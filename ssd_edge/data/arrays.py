@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ssd_edge.data.archives import as_samples, read_arrays
 from ssd_edge.data.images import SUFFIXES, image_files, stack_images
-from ssd_edge.data.tables import as_samples, load_csv, read_arrays
+from ssd_edge.data.reading import Reading
+from ssd_edge.data.tables import TABLES, read_table
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 
 
-def load_arrays(path: str | Path, *, channels: int | None = None) -> tuple[Float32, list[str]]:
+def load_arrays(
+    path: str | Path,
+    *,
+    channels: int | None = None,
+    reading: Reading = Reading(),
+    width: int | None = None,
+) -> tuple[Float32, list[str]]:
     """Samples float32 (N, ...) and where each comes from (``photo.png``, ``part.npz[3]``).
 
     ``path``: an image, a folder of images, an ``.npz`` with ``x``, an ``.npy``, or a ``.csv`` whose label
-    column, if any, is named in a header. ``channels`` converts images to 1 (gray) or 3 (RGB) channels.
-    Raises DataError, or OSError where the file cannot be opened.
+    column, if any, is named in a header or by ``reading``. ``channels`` converts images to 1 (gray) or 3 (RGB)
+    channels. ``width``: how many values a model takes of a sample. Raises DataError, or OSError where the file
+    cannot be opened.
     """
     path = Path(path)
     if not path.exists():
@@ -28,8 +37,8 @@ def load_arrays(path: str | Path, *, channels: int | None = None) -> tuple[Float
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         return stack_images([path], channels), [str(path)]
-    if suffix == ".csv":
-        x = load_csv(path, labelled=False).x
+    if suffix in TABLES:
+        x = read_table(path, reading, width, labelled=False).x
     elif suffix in (".npz", ".npy"):
         arrays = read_arrays(path)
         if "x" not in arrays:

@@ -18,7 +18,7 @@ from ssd_edge_runtime.errors import DataError
 
 LONGEST_LINE = 1 << 24
 """Characters of a line of text."""
-TEXT_FACTOR = 16
+TEXT_FACTOR = 4
 """Bytes in memory for one of a table's text."""
 WIDEST = 5
 """Bytes in memory for one of an array: uint8 values become float32 beside it."""
@@ -58,6 +58,10 @@ def check_array(stream: IO[bytes], size: int, source: str) -> None:
     if version not in HEADERS:
         raise DataError(f"{source}: arrays of format {version[0]}.{version[1]} are not read")
     shape, _, kind = read_header(stream, version)
+    if kind.hasobject:
+        raise DataError(
+            f"{source}: an array of Python objects is not read: save it .astype(str) or .astype(float)"
+        )
     claimed = kind.itemsize
     for length in shape:
         claimed *= length

@@ -7,10 +7,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ssd_edge.data.archives import load_npz
 from ssd_edge.data.builtin import BUILTIN, SPLIT_SEED, TEST_SHARE
 from ssd_edge.data.dataset import Dataset
 from ssd_edge.data.images import load_folder
-from ssd_edge.data.tables import load_csv, load_npz
+from ssd_edge.data.reading import Reading
+from ssd_edge.data.tables import TABLES, load_csv
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import require_choice
 
@@ -24,6 +26,8 @@ def load_data(
     root: str | Path | None = None,
     split_files: bool = False,
     channels: int | None = None,
+    reading: Reading = Reading(),
+    width: int | None = None,
 ) -> Dataset:
     """Read a data set.
 
@@ -33,6 +37,7 @@ def load_data(
 
     A file or folder with no parts of its own is given whole, whatever ``split`` says, unless ``split_files``:
     then a fixed stratified fifth of it is its test part. ``channels`` converts image files to 1 (gray) or 3 (RGB).
+    ``reading``: what a file leaves open. ``width``: how many values a model takes of a sample.
 
     Raises DataError for what cannot be read and MissingExtraError where torchvision or scikit-learn is needed.
     """
@@ -44,22 +49,24 @@ def load_data(
         raise DataError(f"{data}: no such file or folder, and not one of {', '.join(BUILTIN)}")
     if path.is_dir() and (path / "train").is_dir() and (path / "test").is_dir():
         return _load_parts(path, split, channels)
-    whole = load_whole(path, channels)
+    whole = load_whole(path, channels, reading, width)
     if split == "all" or not split_files:
         return whole
     train, test = whole.hold_out(TEST_SHARE, SPLIT_SEED)
     return train if split == "train" else test
 
 
-def load_whole(path: Path, channels: int | None = None) -> Dataset:
+def load_whole(
+    path: Path, channels: int | None = None, reading: Reading = Reading(), width: int | None = None
+) -> Dataset:
     """Everything in one file or folder of class folders."""
     if path.is_dir():
         return load_folder(path, channels)
-    readers = {".npz": load_npz, ".csv": load_csv}
-    if path.suffix.lower() not in readers:
+    suffix = path.suffix.lower()
+    if suffix not in (".npz", *TABLES):
         raise DataError(f"{path}: not a folder, a .npz or a .csv file")
     try:
-        return readers[path.suffix.lower()](path)
+        return load_npz(path) if suffix == ".npz" else load_csv(path, reading, width)
     except DataError as error:
         raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from error
 

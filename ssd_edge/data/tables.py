@@ -1,163 +1,193 @@
-"""Arrays and tables on disk: ``.npz``, ``.npy``, ``.csv``."""
+"""Tables of text: one sample a row, some columns measurements, one the label."""
 
 from __future__ import annotations
 
-import csv
-import os
-import zipfile
-import zlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge.data.columns import COUNTED, Column, Roles, assign, called
 from ssd_edge.data.dataset import Dataset
-from ssd_edge.data.limits import bounded_lines, check_array, check_text, wanted
-from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.errors import DataError
+from ssd_edge.data.dialect import COMMA, Dialect, read_rows, sniff
+from ssd_edge.data.header import has_header
+from ssd_edge.data.labels import MISSING, LabelIndex
+from ssd_edge.data.reading import Reading
+from ssd_edge_runtime.arrays import Float32, Int64
+from ssd_edge_runtime.errors import DataError, DataWarning
 
-LABEL_COLUMNS = ("label", "class", "y")
+TABLES = (".csv", ".tsv")
+"""How files that hold tables end."""
+FEWEST_SEEN, SEEN, SEEN_CELLS = 20, 1000, 50_000
+"""Rows, and cells, that decide what the columns are."""
+CHECKED = 1 << 16
+"""Values between two looks for NaN and infinity."""
 
-
-def as_samples(x: NDArray[Any], source: str) -> Float32:
-    """float32 samples: floats as they are, uint8 divided by 255; other types are refused."""
-    if x.dtype == np.uint8:
-        return x.astype(np.float32) / np.float32(255)
-    if x.dtype.kind != "f":
-        raise DataError(f"{source}: x must be float (as the model takes it) or uint8 (0 to 255), got {x.dtype}")
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(x, np.float32)
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an ``.npz``, or of an ``.npy`` as ``x``; nothing is unpickled."""
-    try:
-        if zipfile.is_zipfile(path):
-            return _read_archive(path)
-        with path.open("rb") as stream:
-            check_array(stream, path.stat().st_size, str(path))
-            stream.seek(0)
-            return {"x": np.load(stream, allow_pickle=False)}
-    except (FileNotFoundError, PermissionError, IsADirectoryError, DataError):
-        raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(f"{path}: not a NumPy file that can be read ({error})") from error
+Rows = Iterator[tuple[int, list[str]]]
 
 
-def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(path) as archive:
-        for name in wanted([entry.removesuffix(".npy") for entry in archive.namelist()]):
-            with archive.open(f"{name}.npy") as stream:
-                check_array(stream, archive.getinfo(f"{name}.npy").file_size, f"{path}: {name}")
-    with np.load(path, allow_pickle=False) as arrays:
-        found = {name: arrays[name] for name in wanted(arrays.files)}
-    for name, values in found.items():
-        check_text(values, f"{path}: {name}")
-    return found
+def load_csv(path: Path, reading: Reading = Reading(), width: int | None = None) -> Dataset:
+    """A table with labels, as :func:`read_table` reads it."""
+    table = read_table(path, reading, width)
+    return Dataset(table.x, *table.labels())
 
 
-def load_npz(path: Path) -> Dataset:
-    """``x`` (N, ...), ``y`` (N,) and optionally ``classes``, the names by index.
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The measurements of a table and, maybe, its labels."""
 
-    Without ``classes``, integer labels i are the classes ``str(i)`` and text labels name their classes.
+    x: Float32
+    """(N, columns)."""
+    numbers: NDArray[np.int32]
+    """(N,), of the labels in the order in which they were met; zeros where there are none."""
+    index: LabelIndex
+
+    def labels(self) -> tuple[Int64, tuple[str, ...]]:
+        """Indices into sorted class names, and these."""
+        return self.index.sorted(self.numbers)
+
+
+def read_table(
+    path: Path, reading: Reading = Reading(), width: int | None = None, *, labelled: bool = True
+) -> Table:
+    """One sample a row; separators, decimal marks and the header are found out.
+
+    The label column is the one that ``reading`` names, or one called as a label is
+    (:data:`~ssd_edge.data.columns.LABEL_COLUMNS`), or the last; with ``labelled=False`` there need be none.
+    ``width``: how many measurements a model takes. Columns that carry none are left out, and DataWarning says so.
+    Raises DataError, naming the line.
     """
-    arrays = read_arrays(path)
-    for name in ("x", "y"):
-        if name not in arrays:
-            raise DataError(f"{path}: no array {name!r} in it")
-    x, y = as_samples(arrays["x"], str(path)), arrays["y"]
-    if y.ndim != 1 or y.dtype.kind not in "iuU":
-        raise DataError(f"{path}: y must be one integer or text per sample, got {y.dtype} of shape {y.shape}")
-    if "classes" not in arrays:
-        labels, classes = number_labels([str(label) for label in y.tolist()])
-        return Dataset(x, labels, classes)
-    names = arrays["classes"]
-    if names.ndim != 1 or names.dtype.kind != "U" or y.dtype.kind == "U":
-        raise DataError(f"{path}: classes must be text, one name per index, and y indices into it")
-    return Dataset(x, y.astype(np.int64), tuple(str(name) for name in names))
+    dialect = sniff(path)
+    head = _head(path, dialect)
+    names, notes = _names(path, head, dialect) if head else (None, [])
+    head = head[1:] if names is not None else head
+    DataError.unless(bool(head), f"{path}: no samples in it")
+    columns = describe(head, names, dialect)
+    roles = assign(columns, str(path), labelled=labelled, label_column=reading.label_column, width=width)
+    for note in notes + roles.notes:
+        warnings.warn(note, DataWarning, stacklevel=2)
+    rows = read_rows(path, dialect)
+    if names is not None:
+        next(rows)
+    return _Reader(path, dialect, columns, roles).read(rows)
 
 
-def number_labels(names: list[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Indices and class names; names sort as numbers where all are whole numbers, else as text."""
-    unique = sorted(set(names), key=lambda name: (int(name), name) if _whole(names) else (0, name))
-    number = {name: i for i, name in enumerate(unique)}
-    return np.array([number[name] for name in names], np.int64), tuple(unique)
+def _head(path: Path, dialect: Dialect) -> list[list[str]]:
+    """The rows that decide; fewer where they are long."""
+    rows = (row for _, row in read_rows(path, dialect))
+    head = list(islice(rows, FEWEST_SEEN))
+    return head + list(islice(rows, min(SEEN, SEEN_CELLS // len(head[0])))) if head else head
 
 
-def _whole(names: list[str]) -> bool:
-    return all(name.removeprefix("-").isdecimal() for name in set(names))
+def _names(path: Path, rows: Sequence[list[str]], dialect: Dialect) -> tuple[list[str] | None, list[str]]:
+    """Names of the columns, None where there are none, and what to tell of them."""
+    header, guessed = has_header(rows, lambda cell: is_number(cell, dialect))
+    if not header:
+        return None, []
+    names = [cell.strip() for cell in rows[0]]
+    names[0] = names[0].removeprefix("#").strip()
+    if rows[1:] and all(len(row) == len(names) + 1 and row[-1].strip() for row in rows[1:]):
+        names = ["", *names]  # R names its rows in a column without a name.
+    shown = f"{path}: taking the first line ({', '.join(names[:3])}, ...) as the names of columns"
+    return names, [shown] if guessed else []
 
 
-def load_csv(path: Path, *, labelled: bool = True) -> Dataset:
-    """One sample a line; the label column is called label, class or y in a header, else it is the last.
-
-    With ``labelled=False`` a label column is one that a header names; without one, all classes are ``""``.
-    """
-    header, rows = _read_rows(path)
-    width = len(header or rows[0][1])
-    column = _label_column(header)
-    if column is None and labelled:
-        column = width - 1
-    features, names = [], []
-    for line, row in rows:
-        if len(row) != width:
-            raise DataError(f"{path}: line {line} has {len(row)} columns, expected {width}")
-        names.append(_label(row.pop(column)) if column is not None else "")
-        try:
-            features.append(np.array(row, np.float64))
-        except ValueError as error:
-            raise DataError(f"{path}: line {line}: {error}") from error
-    labels, classes = number_labels(names)
-    return Dataset(as_samples(np.array(features), str(path)), labels, classes)
+def describe(rows: Sequence[Sequence[str]], names: list[str] | None, dialect: Dialect) -> list[Column]:
+    """What the first rows show of each column."""
+    width = len(names if names is not None else rows[0])
+    cells = [[row[at].strip() for row in rows if at < len(row)] for at in range(width)]
+    return [_column(each, None if names is None else names[at], dialect) for at, each in enumerate(cells)]
 
 
-def _read_rows(path: Path) -> tuple[list[str] | None, list[tuple[int, list[str]]]]:
+def _column(cells: list[str], name: str | None, dialect: Dialect) -> Column:
+    given = [cell for cell in cells if cell.lower() not in MISSING]
+    numbers = [dialect.number(cell) for cell in given if is_number(cell, dialect)]
+    if not given:
+        return Column("empty" if not any(cells) else "number", name)
+    if len(numbers) < len(given) / 2:
+        return Column("text", name, constant=len(set(cells)) == 1)
+    whole = all(number % 1 == 0 for number in numbers)
+    counting = len(numbers) >= COUNTED and len(numbers) == len(cells)
+    counting = counting and all(b - a == 1 for a, b in pairwise(numbers))
+    return Column("number", name, whole=whole, counting=counting, constant=len(set(numbers)) == 1)
+
+
+def is_number(cell: str, dialect: Dialect) -> bool:
+    """Whether a cell holds one, NaN included."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [(line, row) for line, row in enumerate(csv.reader(bounded_lines(stream, path)), 1) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file in UTF-8 ({error})") from error
-    header = rows.pop(0)[1] if rows and _is_header(rows[0][1]) else None
-    if not rows:
-        raise DataError(f"{path}: no samples in it")
-    return header, rows
-
-
-def _is_header(row: list[str]) -> bool:
-    return any(_name(cell) in LABEL_COLUMNS for cell in row) or not any(_is_number(cell) for cell in row)
-
-
-def _label_column(header: list[str] | None) -> int | None:
-    names = [_name(cell) for cell in header or []]
-    return next((names.index(name) for name in LABEL_COLUMNS if name in names), None)
-
-
-def _name(cell: str) -> str:
-    return cell.strip().lower()
-
-
-def _label(cell: str) -> str:
-    """A label cell as a class name; ``3.0``, as spreadsheets write it, is ``3``."""
-    name = cell.strip()
-    return name.removesuffix(".0") if _whole([name.removesuffix(".0")]) else name
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
+        dialect.number(cell)
     except ValueError:
         return False
     return True
 
 
-def save_npz(path: Path, dataset: Dataset) -> None:
-    """Write ``x`` float32, ``y`` int64 and ``classes`` unicode; the file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            np.savez(stream, x=dataset.x, y=dataset.y, classes=np.array(dataset.classes, dtype=np.str_))
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+class _Reader:
+    """Rows of text into rows of numbers, without keeping the text."""
+
+    def __init__(self, path: Path, dialect: Dialect, columns: Sequence[Column], roles: Roles) -> None:
+        self._path, self._dialect = path, dialect
+        self._columns, self._roles = columns, roles
+        self._labels = LabelIndex(dialect.number)
+
+    def read(self, rows: Rows) -> Table:
+        """All of them. Raises DataError for the first that cannot be used."""
+        features, label = self._roles.features, self._roles.label
+        most = most_rows(self._path, len(self._columns))
+        x, y = np.empty((most, len(features)), np.float32), np.zeros(most, np.int32)
+        lines: list[int] = []
+        count = 0
+        with np.errstate(over="ignore"):
+            for line, row in rows:
+                self._check_width(line, row)
+                x[count] = self._numbers(line, [row[at] for at in features], x[:count])
+                if label is not None:
+                    y[count] = self._label(line, row[label])
+                count += 1
+                lines.append(line)
+                if len(lines) * len(features) >= CHECKED:
+                    self._check_finite(x[count - len(lines) : count], lines)
+                    lines.clear()
+        self._check_finite(x[count - len(lines) : count], lines)
+        return Table(x[:count], y[:count], self._labels)
+
+    def _check_width(self, line: int, row: Sequence[str]) -> None:
+        width = len(self._columns)
+        if len(row) != width and (len(row) != width + 1 or row[-1]):
+            raise DataError(f"{self._path}: line {line} has {len(row)} columns, expected {width}")
+
+    def _numbers(self, line: int, cells: Sequence[str], before: Float32) -> list[float]:
+        try:
+            return [*map(float if self._dialect.decimal != "," else self._dialect.number, cells)]
+        except ValueError:
+            at = next(i for i, cell in enumerate(cells) if not is_number(cell, self._dialect))
+        undecided = self._dialect.decimal is None and self._dialect.separator != ","
+        if undecided and COMMA.fullmatch(cells[at]) and not (before % 1).any():
+            self._dialect = replace(self._dialect, decimal=",")
+            return self._numbers(line, cells, before)
+        where = called(self._columns, self._roles.features[at])
+        raise DataError(f"{self._path}: line {line}, {where}: {cells[at][:80]!r} is no number")
+
+    def _label(self, line: int, cell: str) -> int:
+        try:
+            return self._labels.add(cell)
+        except DataError as error:
+            raise DataError(f"{self._path}: line {line}: {error}") from error
+
+    def _check_finite(self, x: Float32, lines: Sequence[int]) -> None:
+        good = np.isfinite(x).all(axis=1)
+        if not good.all():
+            raise DataError(f"{self._path}: line {lines[int(good.argmin())]} holds NaN or infinity")
+
+
+def most_rows(path: Path, columns: int) -> int:
+    """No fewer than the rows of ``columns`` cells in a file: each ends a line and has a mark after each cell."""
+    size, ends = 0, 1
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            size += len(piece)
+            ends += piece.count(b"\n") + piece.count(b"\r")
+    return min(ends, size // columns + 1)

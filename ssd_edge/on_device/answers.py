@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge.data import Reading
 from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.inputs import Data, Loading, Model, load_inputs, load_labelled, load_model
 from ssd_edge.on_device.keys import Keys
@@ -24,6 +25,7 @@ def infer(
     *inputs: Any,
     top: int = 1,
     reject_below: float = 0.0,
+    reading: Reading = Reading(),
     loading: Loading = Loading(),
     keys: Keys = Keys(),
     tell: Tell = silent,
@@ -40,7 +42,7 @@ def infer(
     edge = load_model(model, loading, keys, tell)
     answers: list[dict[str, Any]] = []
     for samples in inputs:
-        x, sources = load_inputs(samples, edge)
+        x, sources = load_inputs(samples, edge, reading)
         rows = answers_for(edge.predict_proba(x), edge.classes_, top, reject_below)
         answers += [{**row, "source": source} for row, source in zip(rows, sources, strict=True)]
     return answers
@@ -68,13 +70,15 @@ def evaluate(
     *,
     split: str = "test",
     root: str | Path | None = None,
+    reading: Reading = Reading(),
     loading: Loading = Loading(),
     keys: Keys = Keys(),
     tell: Tell = silent,
 ) -> dict[str, Any]:
     """Measure accuracy on labelled data; samples of classes that the model does not know count as wrong.
 
-    ``split`` and ``root`` are for data given by name, ``loading`` and ``keys`` for a model given by its path.
+    ``split``, ``root`` and ``reading`` are for data given by name, ``loading`` and ``keys`` for a model given
+    by its path.
 
     Returns ``accuracy``, ``n``, ``per_class`` (name -> accuracy, in the model's order), ``confusion`` (``actual``,
     ``predicted`` and ``counts``, rows: actual class), ``calibration`` and ``engine``. Raises SSDEdgeError or
@@ -84,7 +88,7 @@ def evaluate(
     {'cat': 0.98, 'dog': 0.95}
     """
     edge = load_model(model, loading, keys, tell)
-    dataset = load_labelled(data, edge, split=split, root=root)
+    dataset = load_labelled(data, edge, split=split, root=root, reading=reading)
     names, actual = edge.classes_, dataset.names
     logits = edge.logits(dataset.x)
     predicted = np.array(names)[logits.argmax(axis=1)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ssd_edge.data import Dataset
+from ssd_edge.data import Dataset, Reading
 from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.inputs import Data, Loading, load_labelled
 from ssd_edge.on_device.keys import Keys
@@ -26,6 +26,7 @@ def forget(
     purge: bool = False,
     split: str = "all",
     root: str | Path | None = None,
+    reading: Reading = Reading(),
     saving: Saving = Saving(),
     loading: Loading = Loading(),
     keys: Keys = Keys(),
@@ -35,8 +36,9 @@ def forget(
 
     Without ``data`` the classes leave the answers. With it, a closed-form readout loses its samples, of
     ``classes`` alone where these are given, exactly as if it had never learned them; in a gradient readout the
-    weights that served the classes are dampened, judged by the samples of the others in ``data``. ``purge`` also
-    deletes the earlier generations, which still know. ``split`` and ``root`` are for data given by name.
+    weights that served the classes are dampened, judged by the samples of the others in ``data``. ``purge``
+    also deletes the earlier generations, which still know. ``split``, ``root`` and ``reading`` are for data
+    given by name.
 
     Returns ``file``, ``generation``, ``classes``, ``samples_seen``, ``forgotten``, ``unlearned`` (samples),
     ``dampened`` (a row for each class: what it cost) and ``purged``. Raises SSDEdgeError or OSError, and then
@@ -54,7 +56,7 @@ def forget(
     report: dict[str, Any] = {"forgotten": names, "unlearned": 0, "dampened": [], "purged": purge}
     with changing(model, saving, loading=loading, keys=keys, tell=tell) as change:
         if data is not None:
-            dataset = load_labelled(data, change.model, split=split, root=root)
+            dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)
             report |= _unlearn(change.model, dataset, names)
         for name in names:
             # A class that was dampened, or of which every sample was unlearned, has gone already.

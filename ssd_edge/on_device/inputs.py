@@ -8,14 +8,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ssd_edge.data import Dataset, load_arrays, load_data
-from ssd_edge.data.tables import number_labels
+from ssd_edge.data import Dataset, Reading, load_arrays, load_data
+from ssd_edge.data.labels import number_labels
 from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.keys import Keys
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
-from ssd_edge_runtime.serving.inputs import as_names, as_samples
+from ssd_edge_runtime.serving.inputs import as_samples
+from ssd_edge_runtime.serving.labels import as_names
 
 Model = str | Path | EdgeModel
 """A model file, or a model that is loaded already."""
@@ -46,25 +47,33 @@ def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), 
     )
 
 
-def load_inputs(samples: Any, model: EdgeModel) -> tuple[Float32, list[str]]:
+def load_inputs(samples: Any, model: EdgeModel, reading: Reading = Reading()) -> tuple[Float32, list[str]]:
     """Samples (N, *input_shape), and where each comes from: ``photo.png``, ``part.npz[3]``, ``sample 3``.
 
-    ``samples``: the path of an image, a folder of images, ``.npz``, ``.npy`` or ``.csv``; or an array, of several
-    samples or one, in the model's shape or flat. Raises DataError, EdgeModelError or OSError.
+    ``samples``: the path of an image, a folder of images, ``.npz``, ``.npy`` or ``.csv``; or an array, of
+    several samples or one, in the model's shape or flat. ``reading``: what a file leaves open. Raises
+    DataError, EdgeModelError or OSError.
     """
     shape, width = model.state.input_shape, model.state.sample_width
     if not isinstance(samples, str | Path):
         x = as_samples(samples, shape, width).reshape(-1, *shape)
         return x, [f"sample {number}" for number in range(1, len(x) + 1)]
-    x, sources = load_arrays(samples, channels=channels_of(shape))
+    x, sources = load_arrays(samples, channels=channels_of(shape), reading=reading, width=width)
     if x.shape in (shape, (width,)):
         return x.reshape(1, *shape), [str(samples)]
     check_shape(x, shape, width, str(samples))
     return x.reshape(-1, *shape), sources
 
 
-def load_labelled(data: Data, model: EdgeModel, *, split: str, root: str | Path | None = None) -> Dataset:
-    """A labelled data set whose samples fit the model; ``split`` and ``root`` are for data given by name.
+def load_labelled(
+    data: Data,
+    model: EdgeModel,
+    *,
+    split: str,
+    root: str | Path | None = None,
+    reading: Reading = Reading(),
+) -> Dataset:
+    """A labelled data set whose samples fit the model; ``split``, ``root``, ``reading`` are for data by name.
 
     Raises DataError, EdgeModelError, or MissingExtraError where a built-in data set needs torchvision.
     """
@@ -76,7 +85,8 @@ def load_labelled(data: Data, model: EdgeModel, *, split: str, root: str | Path 
     if isinstance(data, Dataset):
         check_shape(data.x, shape, width, "data")
         return data
-    dataset = load_data(data, split=split, root=root, channels=channels_of(shape))  # type: ignore[arg-type]
+    channels = channels_of(shape)
+    dataset = load_data(data, split=split, root=root, channels=channels, reading=reading, width=width)  # type: ignore[arg-type]
     check_shape(dataset.x, shape, width, str(data))
     return dataset
 

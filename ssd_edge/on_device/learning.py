@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.data import Dataset
+from ssd_edge.data import Dataset, Reading
 from ssd_edge.on_device.callbacks import Progress, Tell, silent, unwatched
 from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model
 from ssd_edge.on_device.keys import Keys
@@ -50,6 +50,7 @@ def learn(
     resuming: Resuming = Resuming(),
     split: str = "train",
     root: str | Path | None = None,
+    reading: Reading = Reading(),
     saving: Saving = Saving(),
     loading: Loading = Loading(),
     keys: Keys = Keys(),
@@ -58,10 +59,11 @@ def learn(
 ) -> dict[str, Any]:
     """Learn labelled samples and save the file ``model`` as a new generation; unknown labels become new classes.
 
-    ``data``: a built-in name, a file, a folder of class folders, arrays (x, y) or a Dataset; ``split`` and
-    ``root`` are for data given by name. Once this returns, what it reports is on storage. Where ``guard`` does not
-    hold, nothing is saved and ``kept`` is false. Checkpoints go to a journal beside the file; after a kill, the
-    same call with ``Resuming(resume=True)`` goes on from the last one and ends where it would have ended.
+    ``data``: a built-in name, a file, a folder of class folders, arrays (x, y) or a Dataset; ``split``,
+    ``root`` and ``reading`` are for data given by name. Once this returns, what it reports is on storage. Where
+    ``guard`` does not hold, nothing is saved and ``kept`` is false. Checkpoints go to a journal beside the
+    file; after a kill, the same call with ``Resuming(resume=True)`` goes on from the last one and ends where it
+    would have ended.
 
     Returns ``samples``, ``epochs``, ``resumed``, ``classes_added``, ``checkpoints``, ``kept``, ``guard`` where
     there is one (``before``, ``after``, ``max_drop``), ``withheld`` (classes too few samples of which were seen to
@@ -77,8 +79,10 @@ def learn(
         warnings.catch_warnings(action="ignore", category=FewSamplesWarning),
         changing(model, saving, loading=loading, keys=keys, learning=True, tell=tell) as change,
     ):
-        dataset = load_labelled(data, change.model, split=split, root=root)
-        judge = load_labelled(guard.data, change.model, split="test", root=root) if guard else None
+        dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)
+        judge = (
+            load_labelled(guard.data, change.model, split="test", root=root, reading=reading) if guard else None
+        )
         begun = time.perf_counter()
         lesson = Lesson(change, dataset, plan, resuming, tell, progress)
         report = lesson.learn(judge, guard.max_drop if guard else 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
+from ssd_edge.data.archives import as_samples
 from ssd_edge.data.limits import check_text
 from ssd_edge.data.npy_stream import CutOffError, read_frames
-from ssd_edge.data.tables import as_samples
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
@@ -120,6 +121,8 @@ def _read_lines(stream: IO[bytes], shape: tuple[int, ...], width: int) -> Iterat
         number += 1
         if len(line) == LONGEST_LINE:
             raise DataError(f"line {number} is longer than {LONGEST_LINE} bytes")
+        # PowerShell begins its text with a byte order mark.
+        line = line.removeprefix(BOM_UTF8) if number == 1 else line
         if line.strip():
             try:
                 yield parse_line(line.decode(), number, shape, width)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.data import Dataset, load_data, split_classes
+from ssd_edge.data import Dataset, Reading, load_data, split_classes
 from ssd_edge_runtime.errors import DataError, OptionError
 
 IN_MEMORY = "<arrays in memory>"
@@ -15,7 +15,7 @@ Memory = tuple[Dataset, Dataset]
 
 
 @dataclass(frozen=True)
-class TaskOptions:
+class TaskOptions(Reading):
     """What ``train`` and ``train_encoder`` are told about data and tasks."""
 
     data: str = IN_MEMORY
@@ -74,7 +74,7 @@ def load_part(options: TaskOptions, split: Any, memory: Memory | None = None) ->
     elif options.data == IN_MEMORY:
         raise DataError("this run was trained on arrays in memory: give it the data")
     else:
-        data = load_data(options.data, split=split, root=options.data_root, split_files=True)
+        data = load_data(options.data, split=split, root=options.data_root, split_files=True, reading=options)
     return data.select(options.classes) if options.classes else data
 
 

@@ -1,19 +1,16 @@
-"""What a caller may hand in as samples and labels: checked once at the edge, samples embedded by the encoder."""
+"""What a caller may hand in as samples: checked once at the edge, and embedded by the encoder."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.names import class_names, spelled_as
-from ssd_edge_runtime.serving.foreign import NUMBERS, as_array, as_numbers
+from ssd_edge_runtime.serving.foreign import as_numbers
 from ssd_edge_runtime.serving.shapes import as_rows
 from ssd_edge_runtime.state import ModelState
 
@@ -70,51 +67,6 @@ def as_samples(x: Any, input_shape: tuple[int, ...], width: int) -> Float32:
         samples = np.ascontiguousarray(rows, np.float32)
     _require_finite(samples)
     return samples
-
-
-def as_names(y: Any, samples: int, known: Sequence[str] = ()) -> list[str]:
-    """Class names of ``samples`` samples, those of ``known`` classes as they stand there.
-
-    ``y``: one label per sample, (N,) or (N, 1): text, or whole numbers, i being the class named ``str(i)``; or
-    one-hot (N, C), column j being the class named ``str(j)``, in a data frame the class named like the column.
-    Raises :class:`EdgeModelError` for another number of labels, and by
-    :func:`~ssd_edge_runtime.names.class_name` for what names no class.
-    """
-    labels = _labels(y)
-    if len(labels) != samples:
-        raise EdgeModelError(f"{samples} samples but {len(labels)} labels")
-    return spelled_as(class_names(labels), known)
-
-
-def _labels(y: Any) -> list[Any]:
-    # NumPy would make text of every label beside one that is: NaN and True are to be found out.
-    if isinstance(y, (list, tuple)) and not any(_is_nested(label) for label in y):
-        return list(y)
-    array = as_array(y, "labels")
-    if array.ndim == 0:
-        array = array.reshape(1)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim == 2 and _is_one_hot(array):
-        columns = array.argmax(axis=1).tolist()
-        names = getattr(y, "columns", None)
-        return columns if names is None else [names[column] for column in columns]
-    if array.ndim != 1:
-        raise EdgeModelError(f"labels must be one per sample, or one-hot, got shape {array.shape}")
-    labels: list[Any] = array.tolist()
-    return labels
-
-
-def _is_nested(label: Any) -> bool:
-    return hasattr(label, "__len__") and not isinstance(label, (str, bytes))
-
-
-def _is_one_hot(array: NDArray[Any]) -> bool:
-    """Whether each row is zeros and a single one."""
-    if array.dtype.kind not in NUMBERS or not array.size:
-        return False
-    ones = array == 1
-    return bool((ones.sum(axis=1) == 1).all() and (ones | (array == 0)).all())
 
 
 def _require_finite(samples: Float32) -> None:

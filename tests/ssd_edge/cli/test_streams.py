@@ -122,6 +122,13 @@ def test_integer_labels_are_names() -> None:
     assert parse_line('{"x": [1,2,3,4,5,6], "y": 3, "id": 9}', 1, (2, 3), 6).labels == ["3"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(model: Path, end: str) -> None:
+    text = f"[1, 1, 0, 0, 0, 0]{end}".encode() * 2
+    result = CliRunner().invoke(main, ["infer", str(model), "-"], input=b"\xef\xbb\xbf" + text)
+    assert [json.loads(line)["source"] for line in result.stdout.splitlines()] == ["line 1", "line 2"]
+
+
 def test_text_that_utf8_cannot_hold_is_answered(model: Path) -> None:
     lines = ['{"x": [1, 1, 0, 0, 0, 0], "y": "\\ud800"}', '{"x": [1, 1, 0, 0, 0, 0], "id": "\\ud800"}']
     rows = stream(model, "learn", *lines)

@@ -13,7 +13,8 @@ from scipy.sparse import csr_array
 from small_models import analytic_state
 
 from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
-from ssd_edge_runtime.serving.inputs import as_names, as_samples
+from ssd_edge_runtime.serving.inputs import as_samples
+from ssd_edge_runtime.serving.labels import as_names
 
 X = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)
 FLAT = X.reshape(4, 6)

@@ -1,0 +1,108 @@
+"""Arrays on disk: ``.npz`` and ``.npy``; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssd_edge.data.dataset import Dataset
+from ssd_edge.data.labels import number_labels
+from ssd_edge.data.limits import check_array, check_text, wanted
+from ssd_edge_runtime.arrays import Float32
+from ssd_edge_runtime.errors import DataError, EdgeModelError
+from ssd_edge_runtime.names import class_name, class_names
+from ssd_edge_runtime.serving.labels import label_values
+
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+
+
+def as_samples(x: NDArray[Any], source: str) -> Float32:
+    """float32 samples: floats as they are, uint8 divided by 255; other types are refused."""
+    if x.dtype == np.uint8:
+        return x.astype(np.float32) / np.float32(255)
+    if x.dtype.kind != "f":
+        raise DataError(f"{source}: x must be float (as the model takes it) or uint8 (0 to 255), got {x.dtype}")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(x, np.float32)
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an ``.npz``, or of an ``.npy`` as ``x``."""
+    try:
+        if zipfile.is_zipfile(path):
+            return _read_archive(path)
+        with path.open("rb") as stream:
+            check_array(stream, path.stat().st_size, str(path))
+            stream.seek(0)
+            return {"x": np.load(stream, allow_pickle=False)}
+    except (FileNotFoundError, PermissionError, IsADirectoryError, DataError):
+        raise
+    except UNREADABLE as error:
+        raise DataError(f"{path}: not a NumPy file that can be read ({error})") from error
+
+
+def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(path) as archive:
+        for name in wanted([entry.removesuffix(".npy") for entry in archive.namelist()]):
+            with archive.open(f"{name}.npy") as stream:
+                check_array(stream, archive.getinfo(f"{name}.npy").file_size, f"{path}: {name}")
+    with np.load(path, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in wanted(arrays.files)}
+    for name, values in found.items():
+        check_text(values, f"{path}: {name}")
+    return found
+
+
+def load_npz(path: Path) -> Dataset:
+    """``x`` (N, ...), ``y`` and optionally ``classes``, the names by index.
+
+    ``y``: one label per sample, (N,) or (N, 1), text or whole numbers, or one-hot. Without ``classes``, the
+    label i is the class ``str(i)``. Raises DataError.
+    """
+    arrays = read_arrays(path)
+    for name in ("x", "y"):
+        if name not in arrays:
+            raise DataError(f"{path}: no array {name!r} in it")
+    x, y = as_samples(arrays["x"], str(path)), arrays["y"]
+    labels = _named(label_values(y), f"{path}: y")
+    if "classes" not in arrays:
+        return Dataset(x, *number_labels(labels))
+    names = arrays["classes"]
+    if names.ndim != 1 or names.dtype.kind not in "US" or not all(map(str.isdecimal, labels)):
+        raise DataError(f"{path}: classes must be text, one name per index, and y indices into it")
+    return Dataset(x, np.array(labels).astype(np.int64), tuple(_named(names.tolist(), f"{path}: classes")))
+
+
+def _named(labels: list[Any], source: str) -> list[str]:
+    """Class names. Raises DataError, naming the place, for what names none."""
+    try:
+        return class_names(labels)
+    except EdgeModelError as error:
+        at = next(at for at, label in enumerate(labels) if not _is_name(label))
+        raise DataError(f"{source}[{at}]: {error}") from error
+
+
+def _is_name(label: Any) -> bool:
+    try:
+        class_name(label)
+    except EdgeModelError:
+        return False
+    return True
+
+
+def save_npz(path: Path, dataset: Dataset) -> None:
+    """Write ``x`` float32, ``y`` int64 and ``classes`` unicode; the file appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            np.savez(stream, x=dataset.x, y=dataset.y, classes=np.array(dataset.classes, dtype=np.str_))
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
