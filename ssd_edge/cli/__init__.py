@@ -7,6 +7,8 @@ import importlib
 
 import click
 
+from ssd_edge.cli.help import write_terms
+
 COMMANDS = {
     "demo": "The whole job on an embedded data set, in under a minute.",
     "train": "Train on a sequence of tasks; writes a run folder.",
@@ -30,6 +32,12 @@ COMMANDS = {
     "sign": "Sign a file, so that devices can tell who made it.",
     "bench": "Measure this device.",
 }
+
+
+EXAMPLE = """\b
+Example:
+  ssd-edge demo
+"""
 
 
 class LazyGroup(click.Group):
@@ -57,6 +65,14 @@ class LazyGroup(click.Group):
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Usage, example, text, options, commands, words."""
+        self.format_usage(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_options(ctx, formatter)
+        write_terms(formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table above, without importing any."""
         with formatter.section("Commands"):
@@ -73,7 +89,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
     ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,
@@ -83,9 +99,4 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
     help="Show the version, and those of the libraries underneath.",
 )
 def main() -> None:
-    """Sparse continual learning that keeps learning where it runs.
-
-    \b
-    Example:
-      ssd-edge demo
-    """
+    """Sparse continual learning that keeps learning where it runs."""

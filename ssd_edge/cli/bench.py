@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from ssd_edge.cli.arguments import FILE, NameList, data_root_option, model_argument
+from ssd_edge.cli.completion import offer_data
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, passes, say
 from ssd_edge_bench.engines import ENGINES
 from ssd_edge_bench.measurement.options import OPERATIONS, BenchOptions
@@ -31,7 +33,7 @@ def complete_board(_context: click.Context, _parameter: click.Parameter, incompl
     return [name for name in board_names() if name.startswith(incomplete)]
 
 
-@click.command(short_help="Measure this device.", epilog=EXAMPLE)
+@click.command(cls=Command, headings={"--force": "Comparing"}, short_help="Measure this device.", epilog=EXAMPLE)
 @model_argument
 @click.option(
     "--engines", type=NameList(known=ENGINES), default=DEFAULT.engines, help=f"Of {', '.join(ENGINES)}.", **SHOW
@@ -44,7 +46,12 @@ def complete_board(_context: click.Context, _parameter: click.Parameter, incompl
 @click.option("--processes", type=int, default=5, help="Fresh processes per engine.", **SHOW)
 @click.option("--seconds", type=float, default=0.3, help="Time per process, operation and batch.", **SHOW)
 @click.option("--seed", type=int, default=0, help="Of the made-up inputs.", **SHOW)
-@click.option("--data", metavar="DATA", help="Labelled data: real inputs, and accuracy in the report.")
+@click.option(
+    "--data",
+    metavar="DATA",
+    shell_complete=offer_data,
+    help="Labelled data: real inputs, and accuracy in the report.",
+)
 @data_root_option
 @click.option("--against", type=FILE, metavar="OTHER", help="A model, or an earlier --json, to compare with.")
 @click.option(

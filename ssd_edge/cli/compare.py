@@ -8,14 +8,30 @@ from typing import Any
 
 import click
 
+from ssd_edge.cli.completion import offer_data, offer_methods
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, say
 from ssd_edge.cli.train import INTERRUPTED, merged, training_bar, training_options, whole_numbers
 from ssd_edge_runtime.errors import MissingExtraError
 
+EXAMPLE = """\b
+Example:
+  ssd-edge compare digits --methods ssd,sdmlp,ssd+analytic --seeds 3 --epochs 20 --hidden 200
+"""
+FIRST = (
+    *("--methods", "--seeds", "--encoder", "--hidden", "--tasks"),
+    *("--epochs", "--jobs", "--config", "--output", "--resume"),
+)
+"""Options to show before ``--help-all``."""
 
-@click.command()
-@click.argument("data", required=False)
-@click.option("--methods", help="Joined by commas: ssd,ssd+ewc,ssd+analytic. See docs/reference/methods.md.")
+
+@click.command(cls=Command, epilog=EXAMPLE, first=FIRST)
+@click.argument("data", required=False, shell_complete=offer_data)
+@click.option(
+    "--methods",
+    shell_complete=offer_methods,
+    help="Joined by commas: ssd,ssd+ewc,ssd+analytic. See docs/reference/methods.md.",
+)
 @click.option("--seeds", type=int, help="Runs per method [3].")
 @click.option("--widths", callback=whole_numbers, help="Every method at each of these numbers of neurons.")
 @click.option("--jobs", type=int, help="Processes side by side [one per core; one on a GPU].")
@@ -38,10 +54,6 @@ def command(
 
     The closed-form row (random+analytic) and the joint row stand beside them always. Rows that differ in options
     come from a TOML file with [[row]] tables, such as docs/lab/ablations/ssd.toml.
-
-    \b
-    Example:
-      ssd-edge compare digits --methods ssd,sdmlp,ssd+analytic --seeds 3 --epochs 20 --hidden 200
     """
     try:
         import torch  # noqa: F401

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ssd_edge.cli.arguments import reading_options
+from ssd_edge.cli.completion import offer_data
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, say
-from ssd_edge.data import Reading, load_data, save_npz
 from ssd_edge.data.names import as_names, as_order
 from ssd_edge_runtime.errors import OptionError
 
+if TYPE_CHECKING:
+    from ssd_edge.data import Reading
 
-@click.command()
-@click.argument("data")
+EXAMPLE = """\b
+Example:
+  ssd-edge dataset fashion-mnist --task 3 --tasks 5 -o task3.npz
+"""
+
+
+@click.command(cls=Command, epilog=EXAMPLE)
+@click.argument("data", shell_complete=offer_data)
 @click.option(
     "--split",
     type=click.Choice(["train", "test", "all"]),
@@ -46,11 +56,9 @@ def command(
 
     DATA is digits, mnist, fashion-mnist, cifar10, cifar100, tiny-imagenet, a folder of class folders of images,
     a .npz with x and y, or a .csv with a label column.
-
-    \b
-    Example:
-      ssd-edge dataset fashion-mnist --task 3 --tasks 5 -o task3.npz
     """
+    from ssd_edge.data import load_data, save_npz
+
     part = load_data(data, split=split, root=data_root, split_files=True, reading=reading)  # type: ignore[arg-type]
     part = part.select(as_names(classes)) if classes else part
     if task is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ssd_edge.cli.arguments import FILE
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, on_terminal, say
 
 EXAMPLE = """\b
@@ -18,7 +19,7 @@ Example:
 """
 
 
-@click.command(short_help="The whole job on an embedded data set, in under a minute.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="The whole job on an embedded data set, in under a minute.", epilog=EXAMPLE)
 @click.option(
     "-o", "--output", type=FILE, default=Path("ssd-edge-demo"), show_default=True, help="Folder for its files."
 )

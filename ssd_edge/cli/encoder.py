@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from ssd_edge.cli.arguments import label_column_option
+from ssd_edge.cli.completion import offer_data
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain, require_torch
 from ssd_edge.cli.train import class_names, class_order, training_bar
 
@@ -18,8 +20,8 @@ Example:
 """
 
 
-@click.command(short_help="Train a small encoder for train --encoder.", epilog=EXAMPLE)
-@click.argument("data")
+@click.command(cls=Command, short_help="Train a small encoder for train --encoder.", epilog=EXAMPLE)
+@click.argument("data", shell_complete=offer_data)
 @click.option("--tasks", type=int, help="Tasks the classes are split into [5].")
 @click.option("--until-task", type=int, help="Train on the classes of the first so many tasks [all].")
 @click.option("--classes", callback=class_names, help="Only these classes, by name or index.")

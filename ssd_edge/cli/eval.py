@@ -15,6 +15,8 @@ from ssd_edge.cli.arguments import (
     reading_options,
     split_option,
 )
+from ssd_edge.cli.completion import offer_data
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 if TYPE_CHECKING:
@@ -28,9 +30,9 @@ Example:
 WORST = 5
 
 
-@click.command(short_help="Accuracy in all, per class, confusion.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Accuracy in all, per class, confusion.", epilog=EXAMPLE)
 @model_argument
-@click.argument("data")
+@click.argument("data", shell_complete=offer_data)
 @split_option("test")
 @data_root_option
 @reading_options

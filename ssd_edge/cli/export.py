@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, passes, plain, require_torch
 from ssd_edge.cli.prune import BUDGETS, CRITERIA
 
@@ -17,7 +18,7 @@ Example:
 """
 
 
-@click.command(short_help="Calibrate a run and write the ONNX file.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Calibrate a run and write the ONNX file.", epilog=EXAMPLE)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--density", type=float, help="Prune to this share of the weights on the way [default: as RUN is].")
 @click.option(

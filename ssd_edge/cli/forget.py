@@ -15,6 +15,8 @@ from ssd_edge.cli.arguments import (
     threads_option,
     writing_options,
 )
+from ssd_edge.cli.completion import offer_classes, offer_data
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 if TYPE_CHECKING:
@@ -27,10 +29,22 @@ Example:
 """
 
 
-@click.command(short_help="Remove a class, or unlearn samples.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Remove a class, or unlearn samples.", epilog=EXAMPLE)
 @model_argument
-@click.option("--class", "classes", metavar="NAME", multiple=True, help="A class to remove; may be repeated.")
-@click.option("--data", metavar="DATA", help="Samples to unlearn; gradient readout: samples of all classes.")
+@click.option(
+    "--class",
+    "classes",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=offer_classes,
+    help="A class to remove; may be repeated.",
+)
+@click.option(
+    "--data",
+    metavar="DATA",
+    shell_complete=offer_data,
+    help="Samples to unlearn; gradient readout: samples of all classes.",
+)
 @click.option("--purge", is_flag=True, help="Also delete the earlier generations, which still know.")
 @split_option("all")
 @data_root_option

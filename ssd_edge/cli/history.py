@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ssd_edge.cli.arguments import model_argument
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain
 
 EXAMPLE = """\b
@@ -16,7 +17,7 @@ Example:
 """
 
 
-@click.command(short_help="Earlier generations of a file.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Earlier generations of a file.", epilog=EXAMPLE)
 @model_argument
 @common_options
 def command(model: Path, as_json: bool) -> None:

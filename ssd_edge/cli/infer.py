@@ -17,6 +17,7 @@ from ssd_edge.cli.arguments import (
     require_stdin,
     stdin_format_option,
 )
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, emit_line, plain, say
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Example:
 """
 
 
-@click.command(short_help="Label and confidence per sample.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Label and confidence per sample.", epilog=EXAMPLE)
 @model_argument
 @click.argument("inputs", metavar="INPUT...", type=FILE, nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="Best labels to show.")

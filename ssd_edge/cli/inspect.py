@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ssd_edge.cli.arguments import FILE, model_argument
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 EXAMPLE = """\b
@@ -18,7 +19,7 @@ Example:
 """
 
 
-@click.command(short_help="Layers, sizes, classes, neurons and provenance of a file.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Layers, sizes, classes, neurons and provenance of a file.", epilog=EXAMPLE)
 @model_argument
 @click.option(
     "--report", type=FILE, help="Also write one self-contained HTML page, with a picture of the neurons."

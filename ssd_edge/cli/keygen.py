@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.arguments import FILE
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain
 
 EXAMPLE = """\b
@@ -15,7 +16,7 @@ Example:
 """
 
 
-@click.command(short_help="Make a key pair for signatures.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Make a key pair for signatures.", epilog=EXAMPLE)
 @click.argument("key", type=FILE)
 @common_options
 def command(key: Path, as_json: bool) -> None:

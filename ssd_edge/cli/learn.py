@@ -19,6 +19,8 @@ from ssd_edge.cli.arguments import (
     threads_option,
     writing_options,
 )
+from ssd_edge.cli.completion import offer_data
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, emit_line, passes, plain, say
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import Priors
@@ -33,11 +35,16 @@ Example:
   sensor | ssd-edge learn model.onnx - --checkpoint-every 100
   ssd-edge learn model.onnx photos/ --guard test.npz --max-drop 0.02 -o learned.onnx
 """
+FIRST = (
+    *("--epochs", "--split", "--guard", "--max-drop", "--checkpoint-every"),
+    *("--resume", "--output", "--keep", "--trusted", "--json"),
+)
+"""Options to show before ``--help-all``."""
 
 
-@click.command(short_help="Learn on the device, new classes included.", epilog=EXAMPLE)
+@click.command(cls=Command, first=FIRST, short_help="Learn on the device, new classes included.", epilog=EXAMPLE)
 @model_argument
-@click.argument("data")
+@click.argument("data", shell_complete=offer_data)
 @click.option("--epochs", type=int, default=1, show_default=True, help="Passes over DATA (gradient readout only).")
 @click.option("--lr", type=float, help="Step size of gradient learning [default: the model's].")
 @click.option("--distill/--no-distill", default=None, help="Hold on to what is known [default: as trained].")
@@ -67,7 +74,12 @@ Example:
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of learning that was cut off.")
 @click.option("--discard", is_flag=True, help="Drop those checkpoints and start over.")
-@click.option("--guard", metavar="DATA", help="Labelled data on which accuracy must hold, or nothing is saved.")
+@click.option(
+    "--guard",
+    metavar="DATA",
+    shell_complete=offer_data,
+    help="Labelled data on which accuracy must hold, or nothing is saved.",
+)
 @click.option("--max-drop", type=click.FloatRange(0, 1), default=0.0, help="Accuracy on --guard that may be lost.")
 @stdin_format_option
 @split_option("train")

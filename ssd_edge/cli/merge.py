@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.arguments import FILE, keep_option, loading_options, lock_option, sign_with_option
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 EXAMPLE = """\b
@@ -15,7 +16,7 @@ Example:
 """
 
 
-@click.command(short_help="One model that knows what each learned.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="One model that knows what each learned.", epilog=EXAMPLE)
 @click.argument("models", metavar="MODEL MODEL...", type=FILE, nargs=-1, required=True)
 @click.option(
     "--base", type=FILE, required=True, help="The file that all of them started from; it is counted once."

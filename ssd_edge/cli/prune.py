@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, passes, plain, require_torch
 from ssd_edge_runtime.errors import DataError
 
@@ -20,7 +21,7 @@ CRITERIA = ("auto", "activity", "magnitude", "sampled", "random", "lottery-ticke
 BUDGETS = ("auto", "row", "firing", "layer", "global")
 
 
-@click.command(short_help="Prune a run to its Top-K-active weights.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Prune a run to its Top-K-active weights.", epilog=EXAMPLE)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--density", type=float, default=0.05, show_default=True, help="Share of the weights to keep.")
 @click.option(

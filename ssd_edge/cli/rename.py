@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.arguments import model_argument, writing_options
+from ssd_edge.cli.completion import offer_classes
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 EXAMPLE = """\b
@@ -15,9 +17,9 @@ Example:
 """
 
 
-@click.command(short_help="Rename a class.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Rename a class.", epilog=EXAMPLE)
 @model_argument
-@click.argument("old")
+@click.argument("old", shell_complete=offer_classes)
 @click.argument("new")
 @writing_options
 @common_options

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.arguments import lock_option, model_argument
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain
 
 EXAMPLE = """\b
@@ -16,7 +17,7 @@ Example:
 """
 
 
-@click.command(short_help="Go back to an earlier generation.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Go back to an earlier generation.", epilog=EXAMPLE)
 @model_argument
 @click.option("--to", type=int, metavar="N", help="Number of the generation [default: the one before].")
 @lock_option

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.arguments import FILE, lock_option, model_argument
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain
 
 EXAMPLE = """\b
@@ -15,7 +16,7 @@ Example:
 """
 
 
-@click.command(short_help="Sign a file.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Sign a file.", epilog=EXAMPLE)
 @model_argument
 @click.option("--key", type=FILE, required=True, help="Private key, as keygen writes it.")
 @lock_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, passes, plain, require_torch
 from ssd_edge.cli.prune import BUDGETS
 from ssd_edge_runtime.errors import DataError, OptionError
@@ -22,7 +23,7 @@ Example:
 DOCUMENT, PICTURE = "sweep.json", "sweep.png"
 
 
-@click.command(short_help="Accuracy against density, criterion by criterion.", epilog=EXAMPLE)
+@click.command(cls=Command, short_help="Accuracy against density, criterion by criterion.", epilog=EXAMPLE)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--criteria",

@@ -12,6 +12,8 @@ from typing import Any, cast
 import click
 
 from ssd_edge.cli.arguments import label_column_option
+from ssd_edge.cli.completion import offer_data, offer_method
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, progress, say
 from ssd_edge.data.names import as_names, as_order
 from ssd_edge_runtime.errors import MissingExtraError, OptionError
@@ -103,9 +105,24 @@ def training_options(function: Any) -> Any:
     return function
 
 
-@click.command()
-@click.argument("data", required=False)
-@click.option("--method", help="ssd, sdmlp, finetune, joint, random, ...; joined by + [ssd].")
+EXAMPLE = """\b
+Example:
+  ssd-edge train fashion-mnist --method ssd --hidden 1000 --tasks 5 --epochs 10 -o runs/first
+"""
+FIRST = (
+    *("--method", "--encoder", "--readout", "--hidden", "--k"),
+    *("--tasks", "--until-task", "--epochs", "--output", "--resume"),
+)
+"""Options to show before ``--help-all``."""
+
+
+@click.command(cls=Command, epilog=EXAMPLE, first=FIRST)
+@click.argument("data", required=False, shell_complete=offer_data)
+@click.option(
+    "--method",
+    shell_complete=offer_method,
+    help="How W is learned: ssd, sdmlp, random, ...; joined by + [ssd]. See docs/reference/methods.md.",
+)
 @training_options
 @click.option("--seed", type=int, help="Seeds the first weights and the order of samples [0].")
 @click.option("--resume", is_flag=True, help="Go on with the run in -o from its last checkpoint.")
@@ -125,10 +142,6 @@ def command(
 
     DATA is digits, mnist, fashion-mnist, cifar10, cifar100, tiny-imagenet, a folder of class folders of images,
     a .npz with x and y, or a .csv with a label column. Ctrl-C leaves a run that --resume goes on with.
-
-    \b
-    Example:
-      ssd-edge train fashion-mnist --method ssd --hidden 1000 --tasks 5 --epochs 10 -o runs/first
     """
     try:
         import torch  # noqa: F401

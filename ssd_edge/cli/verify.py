@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ssd_edge.cli.arguments import model_argument
+from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, fail, plain, require_torch
 
 EXAMPLE = """\b
@@ -17,7 +18,9 @@ Example:
 MARKS = {True: "ok", False: "FAILED", None: "-"}
 
 
-@click.command(short_help="Check a file: digest, structure, the same logits from every engine.", epilog=EXAMPLE)
+@click.command(
+    cls=Command, short_help="Check a file: digest, structure, the same logits from every engine.", epilog=EXAMPLE
+)
 @model_argument
 @click.option(
     "--against",

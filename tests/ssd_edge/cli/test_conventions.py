@@ -1,16 +1,13 @@
-"""What every command promises: help with an example, one-line errors, no traceback, near misses answered."""
+"""What every command promises: help for every option, one-line errors, no traceback, near misses answered."""
 
 from __future__ import annotations
 
 import importlib
 import io
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
-from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from rich.console import Console
 from rich.progress import Progress
@@ -24,16 +21,6 @@ from ssd_edge_runtime.errors import EdgeModelError
 @pytest.fixture
 def runner() -> CliRunner:
     return CliRunner()
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_command_has_help_with_an_example(runner: CliRunner, name: str) -> None:
-    result = runner.invoke(main, [name, "--help"])
-    assert result.exit_code == 0, result.output
-    assert "Example" in result.output
-    assert f"ssd-edge {name}" in result.output.split("Example")[1]
-    assert "--json" in result.output
-    assert "--debug" in result.output
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -52,7 +39,8 @@ def test_unknown_option_is_a_usage_error(runner: CliRunner, name: str) -> None:
 
 
 def test_help_lists_every_command_once(runner: CliRunner) -> None:
-    listed = [line.split()[0] for line in runner.invoke(main, ["--help"]).output.splitlines() if line[:2] == "  "]
+    text = runner.invoke(main, ["--help"]).output.partition("Words:")[0]
+    listed = [line.split()[0] for line in text.splitlines() if line[:2] == "  "]
     assert [name for name in listed if name in COMMANDS] == list(COMMANDS)
 
 
@@ -72,35 +60,6 @@ def test_version_names_the_libraries(runner: CliRunner) -> None:
     lines = runner.invoke(main, ["--version"]).output.splitlines()
     assert lines[0] == f"ssd-edge {__version__}"
     assert [line.split()[0] for line in lines[1:6]] == ["python", "numpy", "scipy", "onnx", "onnxruntime"]
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_script_for_each_shell(runner: CliRunner, shell: str) -> None:
-    result = runner.invoke(main, env={"_SSD_EDGE_COMPLETE": f"{shell}_source"}, prog_name="ssd-edge")
-    assert result.exit_code == 0
-    assert "_SSD_EDGE_COMPLETE" in result.stdout
-
-
-def complete(words: str) -> list[str]:
-    """What the shell would offer for the last of ``words``."""
-    *before, last = words.split(" ")
-    offers = ShellComplete(main, {}, "ssd-edge", "_SSD_EDGE_COMPLETE").get_completions(before, last)
-    return [offer.value for offer in offers]
-
-
-@pytest.mark.parametrize(
-    ("words", "offers"),
-    [
-        ("le", ["learn"]),
-        ("re", ["rename"]),
-        ("infer --eng", ["--engine"]),
-        ("infer --engine c", ["csr"]),
-        ("bench --profile raspberry-pi-", ["raspberry-pi-4", "raspberry-pi-5", "raspberry-pi-zero-2w"]),
-        ("bench --engines csr,onnxruntime-", ["csr,onnxruntime-dense", "csr,onnxruntime-int8"]),
-    ],
-)
-def test_the_shell_completes_commands_options_and_values(words: str, offers: list[str]) -> None:
-    assert complete(words) == offers
 
 
 @pytest.mark.parametrize(
@@ -133,16 +92,6 @@ def test_bar_shows_count_rate_and_time_left() -> None:
     assert "measuring" in shown
     assert "250/1000" in shown
     assert "-:--:--" in shown
-
-
-def test_listing_the_commands_imports_none_of_them() -> None:
-    script = (
-        "import sys\nfrom click.testing import CliRunner\nfrom ssd_edge.cli import main\n"
-        "CliRunner().invoke(main, ['--help'])\n"
-        "print([m for m in sys.modules if m == 'torch' or m.startswith('ssd_edge.cli.')])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @click.command()
