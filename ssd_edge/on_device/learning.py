@@ -80,12 +80,11 @@ def learn(
         changing(model, saving, loading=loading, keys=keys, learning=True, tell=tell) as change,
     ):
         dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)
-        judge = (
-            load_labelled(guard.data, change.model, split="test", root=root, reading=reading) if guard else None
-        )
+        if guard:
+            judge = load_labelled(guard.data, change.model, split="test", root=root, reading=reading)
+            guard = dataclasses.replace(guard, data=judge)
         begun = time.perf_counter()
-        lesson = Lesson(change, dataset, plan, resuming, tell, progress)
-        report = lesson.learn(judge, guard.max_drop if guard else 0.0)
+        report = Lesson(change, dataset, plan, resuming, guard, tell, progress).learn()
         report["seconds"] = round(time.perf_counter() - begun, 3)
         if report["kept"]:
             note_rare(change.model, dataset.names.tolist(), tell)
@@ -100,13 +99,15 @@ class Lesson:
     dataset: Dataset
     plan: LearnPlan
     how: Resuming
+    guard: Guard | None
+    """Its data loaded."""
     tell: Tell
     progress: Progress
 
     def __post_init__(self) -> None:
         self._known = self.change.model.classes_
 
-    def learn(self, judge: Dataset | None, max_drop: float) -> dict[str, Any]:
+    def learn(self) -> dict[str, Any]:
         """Learn, judge, save; returns what is reported, but for the time that it took."""
         change, model = self.change, self.change.model
         deciding = self._deciding()
@@ -116,18 +117,14 @@ class Lesson:
         report: dict[str, Any] = {"samples": len(self.dataset), "epochs": self.plan.epochs}
         if unfinished and unfinished.finished(change.target):
             return report | self._finished_before(unfinished)
-        before = model.score(judge.x, judge.names) if judge else 0.0
+        before = self._score()
         solve_by(model, solved_by)
         work = Checkpoints(model, change.target, deciding)
         with keeping(work, unfinished, self.tell) as done:
             self._learn_all(work, options, done)
             report["resumed"] = done.get("samples", 0)
             report["classes_added"] = [name for name in model.classes_ if name not in self._known]
-            report |= {"checkpoints": work.count, "kept": True}
-            if judge:
-                after = model.score(judge.x, judge.names)
-                report["guard"] = {"before": before, "after": after, "max_drop": max_drop}
-                report["kept"] = before - after <= max_drop
+            report |= {"checkpoints": work.count} | self._verdict(before)
             if report["kept"]:
                 report |= {"withheld": model.withheld_} | change.save(work.announce)
             else:
@@ -155,6 +152,19 @@ class Lesson:
                 if pace.due(len(samples)):
                     work.write({"calls": number, "samples": learned})
             self.progress(learned, total)
+
+    def _score(self) -> float:
+        """Accuracy on the guard's data, 0 without one."""
+        judge = self.guard.data if self.guard else None
+        return self.change.model.score(judge.x, judge.names) if isinstance(judge, Dataset) else 0.0
+
+    def _verdict(self, before: float) -> dict[str, Any]:
+        """Whether what was learned is kept, and why."""
+        if self.guard is None:
+            return {"kept": True}
+        after, max_drop = self._score(), self.guard.max_drop
+        report = {"before": before, "after": after, "max_drop": max_drop}
+        return {"kept": before - after <= max_drop, "guard": report}
 
     def _finished_before(self, unfinished: Unfinished) -> dict[str, Any]:
         """The report of learning that was killed between saving its result and saying so."""
