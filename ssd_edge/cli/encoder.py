@@ -18,9 +18,14 @@ Example:
   ssd-edge encoder fashion-mnist --until-task 2 -o encoder.onnx
   ssd-edge train fashion-mnist --encoder encoder.onnx --method random --until-task 2 -o runs/behind
 """
+FIRST = (
+    *("--tasks", "--until-task", "--classes", "--width", "--epochs"),
+    *("--hold-out", "--seed", "--device", "--output", "--force"),
+)
+"""Options to show before ``--help-all``."""
 
 
-@click.command(cls=Command, short_help="Train a small encoder for train --encoder.", epilog=EXAMPLE)
+@click.command(cls=Command, first=FIRST, short_help="Train a small encoder for train --encoder.", epilog=EXAMPLE)
 @click.argument("data", shell_complete=offer_data)
 @click.option("--tasks", type=int, help="Tasks the classes are split into [5].")
 @click.option("--until-task", type=int, help="Train on the classes of the first so many tasks [all].")

@@ -21,16 +21,18 @@ OTHERS = "Options"
 class Command(click.Command):
     """A command whose page is told by this module.
 
-    ``first``: long names of the options to show first, where there are many. ``headings``: of options that stand
-    elsewhere than usual, by long name.
+    ``first``: long names of the options to show where there are many, else the first ones. ``headings``: of
+    options that stand elsewhere than usual, by long name.
     """
 
     def __init__(
         self, *args: Any, first: Collection[str] = (), headings: Mapping[str, str] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.first, self.headings = first, headings or {}
-        if len([param for param in self.params if isinstance(param, click.Option)]) > MANY:
+        options = [param for param in self.params if isinstance(param, click.Option)]
+        self.first = first or [long_name(option) for option in options[:SHOWN]]
+        self.headings = headings or {}
+        if len(options) + 1 > MANY:  # with --help
             self.params.append(help_all())
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -74,8 +74,16 @@ def test_a_long_list_is_shortened(name: str) -> None:
     assert set(command_of(name).first) == set(listed(text))
 
 
-def test_train_compare_and_learn_are_long() -> None:
-    assert [name for name in COMMANDS if len(options_of(name)) > MANY] == ["train", "compare", "learn"]
+def test_these_lists_are_long() -> None:
+    long = [name for name in COMMANDS if len(options_of(name)) > MANY]
+    assert long == ["train", "encoder", "compare", "learn"]
+
+
+def test_a_long_command_that_names_none_shows_its_first_options() -> None:
+    options = [click.Option([f"--option-{number}"]) for number in range(MANY)]
+    result = CliRunner().invoke(Command("many", params=options), ["--help"])
+    names = [word for word in result.stdout.split() if word.startswith("--option-")]
+    assert names == [f"--option-{number}" for number in range(SHOWN)]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
