@@ -42,8 +42,7 @@ ORDER = {
         "options",
     ),
     "ssd_edge_bench": (
-        "fit_costs | reference",
-        "ratios | one_pass",
+        "fit_costs | reference | ratios | one_pass",
         "report",
         "measurement",
         "engines | machine | roofline | reference_models | footprint",

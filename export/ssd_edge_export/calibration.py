@@ -57,6 +57,9 @@ def calibrate(
     ``last_task``: class indices of the task trained last; None for all classes. The network's weights must already
     be what the file will hold. ``progress`` counts samples.
 
+    >>> counted = calibrate(run.network, samples.x, samples.y)  # doctest: +SKIP
+    >>> counted.layers[0].activation_count, counted.statistics  # doctest: +SKIP
+
     Raises DataError for samples or labels that do not fit.
     """
     classes = len(network.classes)

@@ -11,6 +11,7 @@ from ssd_edge_bench.report.charts import COLORS, Bar, Point, bars, distributions
 from ssd_edge_bench.report.markup import escape, figure, grid, section, shell, table
 from ssd_edge_bench.report.units import duration, share, size
 from ssd_edge_bench.report.wording import (
+    comparison_cells,
     energy_lines,
     estimate_cells,
     estimate_note,
@@ -137,19 +138,8 @@ def _accuracy(document: dict[str, Any]) -> str:
 
 
 def _comparison(document: dict[str, Any]) -> str:
-    rows = [
-        (
-            operation_name(row),
-            row["engine"],
-            duration(row["old_p50_us"]),
-            duration(row["new_p50_us"]),
-            f"{row['ratio']:.2f}x",
-            f"{row['ratio_low']:.2f} - {row['ratio_high']:.2f}",
-            row["change"],
-        )
-        for row in document["comparison"]["rows"]
-    ]
-    return table(("operation", "engine", "old p50", "new p50", "new / old", "95 %", ""), rows)
+    headings = ("operation", "engine", "old p50", "new p50", "new / old", "95 %", "")
+    return table(headings, map(comparison_cells, document["comparison"]["rows"]))
 
 
 def _all_figures(document: dict[str, Any]) -> str:

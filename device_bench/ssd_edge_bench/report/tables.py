@@ -11,6 +11,7 @@ from ssd_edge_bench.measurement.intervals import ratio
 from ssd_edge_bench.measurement.results import find_row
 from ssd_edge_bench.report.units import duration, share, size
 from ssd_edge_bench.report.wording import (
+    comparison_cells,
     energy_lines,
     estimate_cells,
     estimate_note,
@@ -129,15 +130,7 @@ def comparison_table(rows: list[dict[str, Any]], name: str) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for row in rows:
-        table.add_row(
-            operation_name(row),
-            row["engine"],
-            duration(row["old_p50_us"]),
-            duration(row["new_p50_us"]),
-            f"{row['ratio']:.2f}x",
-            f"{row['ratio_low']:.2f} - {row['ratio_high']:.2f}",
-            row["change"],
-        )
+        table.add_row(*comparison_cells(row))
     return table
 
 

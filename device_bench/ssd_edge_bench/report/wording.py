@@ -64,3 +64,16 @@ def estimate_note(entry: dict[str, Any]) -> str:
         f'By the same method this machine would take what stands under "here"; it is off by a factor of '
         f"{typical_error(entry):.1f} on average. Expect no less on the board."
     )
+
+
+def comparison_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """One row of a comparison as text: new against old, with the interval of the ratio."""
+    return (
+        operation_name(row),
+        row["engine"],
+        duration(row["old_p50_us"]),
+        duration(row["new_p50_us"]),
+        f"{row['ratio']:.2f}x",
+        f"{row['ratio_low']:.2f} - {row['ratio_high']:.2f}",
+        row["change"],
+    )

@@ -35,6 +35,9 @@ def verify(path: str | PathLike[str], against: Run | str | PathLike[str] | None 
     Digest; structure (this package's reader, and ONNX's full check); the logits of the CSR engine, ONNX Runtime
     and torch, where installed, on seeded samples. ``against``, a run or its folder (needs torch): that the file
     holds what exporting the run gives; raises DataError where it is no run.
+
+    >>> report = verify("model.onnx", against="runs/first")  # doctest: +SKIP
+    >>> report.ok, [check.detail for check in report.checks]  # doctest: +SKIP
     """
     report = Report(str(path))
     data = model_file.read_file(path)

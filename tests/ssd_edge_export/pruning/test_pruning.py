@@ -11,7 +11,6 @@ from ssd_edge.data import Dataset
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export import PruneOptions, prune
-from ssd_edge_export.assembly.provenance import usage
 from ssd_edge_export.passes import accuracy_on_test
 from ssd_edge_export.pruning.activity import least_active, observe
 from ssd_edge_export.pruning.masks import prune_network, resolve, resolve_budget
@@ -254,14 +253,3 @@ def test_network_needs_fitting_data(network, samples):
         prune(network, data=Dataset(samples.reshape(60, 20), np.zeros(60, np.int64), ("a", "b")))
     with pytest.raises(DataError, match="class 'c' is not one of the model's: a, b"):
         prune(network, data=Dataset(samples, np.zeros(60, np.int64), ("c",)))
-
-
-def test_usage_per_task():
-    counts = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]])
-    assert usage(counts, [[0], [1, 2]]) == {
-        "neurons": 4,
-        "tasks": [
-            {"active": 1, "reused": 0, "new": 1, "free": 3},
-            {"active": 3, "reused": 1, "new": 2, "free": 1},
-        ],
-    }
