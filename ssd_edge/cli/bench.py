@@ -10,7 +10,7 @@ import click
 from ssd_edge.cli.arguments import FILE, NameList, data_root_option, model_argument
 from ssd_edge.cli.completion import offer_data
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, passes, say
+from ssd_edge.cli.output import bar, common_options, emit_json, say
 from ssd_edge_bench.engines import ENGINES
 from ssd_edge_bench.measurement.options import OPERATIONS, BenchOptions
 
@@ -152,7 +152,7 @@ def _measure(
             samples = dataset.x.reshape(-1, *edge.state.input_shape)
             judged = evaluate(edge, dataset)
             accuracies.append({key: judged[key] for key in ("accuracy", "n", "per_class")})
-    with passes("measuring") as progress:
+    with bar("measuring") as progress:
         documents = measure_side_by_side(models, options, samples=samples, progress=progress)
     for document, accuracy in zip(documents, accuracies, strict=False):
         document["accuracy"] = accuracy

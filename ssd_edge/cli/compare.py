@@ -10,9 +10,8 @@ import click
 
 from ssd_edge.cli.completion import offer_data, offer_methods
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, say
-from ssd_edge.cli.train import INTERRUPTED, merged, training_bar, training_options, whole_numbers
-from ssd_edge_runtime.errors import MissingExtraError
+from ssd_edge.cli.output import bar, common_options, emit_json, require_torch, say
+from ssd_edge.cli.train import INTERRUPTED, merged, training_options, whole_numbers
 
 EXAMPLE = """\b
 Example:
@@ -55,10 +54,7 @@ def command(
     The closed-form row (random+analytic) and the joint row stand beside them always. Rows that differ in options
     come from a TOML file with [[row]] tables, such as docs/lab/ablations/ssd.toml.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("comparing") from error
+    require_torch("comparing")
     from ssd_edge.comparison import compare
 
     given = {name: value for name, value in options.items() if value is not None and value not in ((), {})}
@@ -68,7 +64,7 @@ def command(
     folder = output or Path("runs") / f"compare-{Path(str(values['data'])).stem}"
     place: dict[str, Any] = {"output": folder, "resume": resume, "force": force}
     try:
-        with training_bar("comparing, runs") as progress, training_bar("encoding, samples") as encoding:
+        with bar("comparing, runs") as progress, bar("encoding, samples") as encoding:
             values |= {"progress": progress, "encoding": encoding}
             result = compare(values.pop("data"), names, rows=rows, **place, **values)
     except KeyboardInterrupt:

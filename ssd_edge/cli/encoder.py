@@ -10,8 +10,8 @@ import click
 from ssd_edge.cli.arguments import label_column_option
 from ssd_edge.cli.completion import offer_data
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, plain, require_torch
-from ssd_edge.cli.train import class_names, class_order, training_bar
+from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch
+from ssd_edge.cli.train import class_names, class_order
 
 EXAMPLE = """\b
 Example:
@@ -58,7 +58,7 @@ def command(data: str, output: Path, force: bool, as_json: bool, **options: Any)
     from ssd_edge.training import train_encoder
 
     given = {name: value for name, value in options.items() if value is not None}
-    with training_bar() as progress:
+    with bar("training, steps") as progress:
         found = train_encoder(data, output=output, force=force, progress=progress, **given).report
     if as_json:
         emit_json(found)

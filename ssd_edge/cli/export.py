@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, passes, plain, require_torch
+from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch
 from ssd_edge.cli.prune import BUDGETS, CRITERIA
 
 EXAMPLE = """\b
@@ -85,7 +85,7 @@ def command(
     prune = None if density is None else PruneOptions(density, criterion, budget, seed=seed)
     chosen = ExportOptions(prune, **options)
     front = None if encoder is None else import_encoder(encoder)
-    with passes("counting") as progress:
+    with bar("counting") as progress:
         path = export_model(Run.load(run), output, chosen, encoder=front, progress=progress)
     report = summary(path)
     if as_json:

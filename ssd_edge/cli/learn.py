@@ -21,7 +21,7 @@ from ssd_edge.cli.arguments import (
 )
 from ssd_edge.cli.completion import offer_data
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, emit_line, passes, plain, say
+from ssd_edge.cli.output import bar, common_options, emit_json, emit_line, plain, say
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import Priors
 
@@ -143,7 +143,7 @@ def command(
         return
     require_stdin(stdin_format)
     judge = None if guard is None else on_device.Guard(guard, max_drop)
-    with passes("learning") as progress:
+    with bar("learning") as progress:
         report = on_device.learn(
             model,
             data,

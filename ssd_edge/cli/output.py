@@ -9,7 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +17,9 @@ import click
 from ssd_edge_runtime.errors import DataWarning, MissingExtraError, SSDEdgeError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    import rich.progress
+
+    from ssd_edge.data.progress import Progress
 
 NUMBERS = re.compile(r"\[[-+.,\d\seE]+\]")
 """A list of nothing but numbers, which stays on one line; within quotes a match is text without newlines."""
@@ -115,37 +117,37 @@ def on_terminal() -> bool:
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield ``advance(n)``; a bar with rate and time left on standard error, only on a terminal."""
-    if not on_terminal():
-        yield lambda n: None
-        return
-    with open_bar() as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda n: bar.advance(task, n)
+def bar(description: str) -> Iterator[Progress]:
+    """Yield ``progress(done, of how many)``, which draws a bar on standard error, only on a terminal.
 
-
-@contextmanager
-def passes(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield ``report(done, total)`` for work that goes over its samples several times; a new bar for each pass."""
+    The bar opens when work is first told of and goes when it is done; work that begins again is another pass.
+    """
     if not on_terminal():
         yield lambda done, total: None
         return
-    with open_bar() as bar:
-        task, number, before = bar.add_task(description, total=None), 1, 0
+    with ExitStack() as stack:
+        drawn: tuple[rich.progress.Progress, rich.progress.TaskID] | None = None
+        number, before = 1, 0
 
-        def report(done: int, total: int) -> None:
-            nonlocal number, before
+        def progress(done: int, total: int) -> None:
+            nonlocal drawn, number, before
             if done < before:
                 number += 1
-                bar.reset(task, description=f"{description}, pass {number}")
-            bar.update(task, completed=done, total=total)
+                stack.close()
+                drawn = None
+            if drawn is None:
+                shown = stack.enter_context(open_bar())
+                name = description if number == 1 else f"{description}, pass {number}"
+                drawn = shown, shown.add_task(name, total=total)
+            drawn[0].update(drawn[1], completed=done, total=total)
             before = done
+            if done >= total:
+                stack.close()
 
-        yield report
+        yield progress
 
 
-def open_bar() -> Progress:
+def open_bar() -> rich.progress.Progress:
     """A bar on standard error with count, rate and time left, gone when it ends."""
     from rich.console import Console
     from rich.progress import (

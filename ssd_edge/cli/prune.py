@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, passes, plain, require_torch
+from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch
 from ssd_edge_runtime.errors import DataError
 
 EXAMPLE = """\b
@@ -75,7 +75,7 @@ def command(run: Path, output: Path | None, force: bool, as_json: bool, **option
     folder = output or run.with_name(f"{run.name}-pruned")
     check_folder(folder, run, force)
     trained = Run.load(run)
-    with passes("pruning") as progress:
+    with bar("pruning") as progress:
         pruned = prune(trained, chosen, progress=progress)
     report = {"run": str(folder), **pruned.provenance["prune"], "accuracy": accuracy(trained, pruned)}
     pruned.metrics = {**pruned.metrics, "prune": report}

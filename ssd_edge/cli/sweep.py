@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, passes, plain, require_torch
+from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch
 from ssd_edge.cli.prune import BUDGETS
 from ssd_edge_runtime.errors import DataError, OptionError
 
@@ -79,7 +79,7 @@ def command(
     folder = output or runs[0].with_name(f"{runs[0].name}-sweep")
     if (folder / DOCUMENT).exists() and not force:
         raise DataError(f"{folder / DOCUMENT}: exists already; replace it with --force or name another with -o")
-    with passes("sweeping") as progress:
+    with bar("sweeping") as progress:
         result = sweep([Run.load(run) for run in runs], chosen, progress=progress)
     folder.mkdir(parents=True, exist_ok=True)
     result.save(folder / DOCUMENT)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -14,9 +12,9 @@ import click
 from ssd_edge.cli.arguments import label_column_option
 from ssd_edge.cli.completion import offer_data, offer_method
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, progress, say
+from ssd_edge.cli.output import bar, common_options, emit_json, require_torch, say
 from ssd_edge.data.names import as_names, as_order
-from ssd_edge_runtime.errors import MissingExtraError, OptionError
+from ssd_edge_runtime.errors import OptionError
 
 INTERRUPTED = 130
 
@@ -143,10 +141,7 @@ def command(
     DATA is digits, mnist, fashion-mnist, cifar10, cifar100, tiny-imagenet, a folder of class folders of images,
     a .npz with x and y, or a .csv with a label column. Ctrl-C leaves a run that --resume goes on with.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("training") from error
+    require_torch("training")
     from ssd_edge.training import Interrupted, train
     from ssd_edge.training import resume as resume_run
     from ssd_edge.training.parallel import launched_rank
@@ -161,7 +156,7 @@ def command(
         folder = output or default_folder(values)
         start = partial(train, **values, output=folder, force=force)
     try:
-        with training_bar() as steps, training_bar("encoding, samples") as samples:
+        with bar("training, steps") as steps, bar("encoding, samples") as samples:
             run = start(progress=steps, encoding=samples) if launched_rank() == 0 else start()
     except Interrupted:
         say(f"stopped; the run is kept: go on with ssd-edge train --resume -o {folder}")
@@ -204,25 +199,6 @@ def merged(config: Path | None, data: str | None, given: dict[str, Any]) -> dict
 def default_folder(values: dict[str, Any]) -> Path:
     """``runs/DATA-METHOD``."""
     return Path("runs") / f"{Path(values['data']).stem}-{values.get('method', 'ssd')}"
-
-
-@contextmanager
-def training_bar(description: str = "training, steps") -> Iterator[Callable[[int, int], None]]:
-    """A progress bar that opens once the number of steps is known."""
-    with ExitStack() as stack:
-        advance: Callable[[int], None] | None = None
-        before = 0
-
-        def report(done: int, total: int) -> None:
-            nonlocal advance, before
-            if advance is None:
-                advance = stack.enter_context(progress(description, total))
-            advance(done - before)
-            before = done
-            if done >= total:
-                stack.close()
-
-        yield report
 
 
 def print_run(metrics: dict[str, Any], folder: Path) -> None:

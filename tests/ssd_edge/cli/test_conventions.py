@@ -69,17 +69,30 @@ def test_rate_of_a_bar(speed: float | None, text: str) -> None:
     assert written_rate(speed) == text
 
 
-def test_passes_open_a_new_bar_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar_opens_when_work_begins_and_again_for_each_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Progress] = []
+
+    def open_bar() -> Progress:
+        opened.append(Progress(disable=True))
+        return opened[-1]
+
     monkeypatch.setattr(output, "on_terminal", lambda: True)
-    opened = Progress(disable=True)
-    monkeypatch.setattr(output, "open_bar", lambda: opened)
-    with output.passes("counting") as report:
-        report(5, 10)
-        assert (opened.tasks[0].completed, opened.tasks[0].total) == (5, 10)
-        report(10, 10)
-        report(3, 6)
-    assert opened.tasks[0].description == "counting, pass 2"
-    assert (opened.tasks[0].completed, opened.tasks[0].total) == (3, 6)
+    monkeypatch.setattr(output, "open_bar", open_bar)
+    with output.bar("counting") as progress:
+        assert opened == []
+        progress(5, 10)
+        assert (opened[0].tasks[0].completed, opened[0].tasks[0].total) == (5, 10)
+        progress(10, 10)
+        progress(3, 6)
+    assert [bar.tasks[0].description for bar in opened] == ["counting", "counting, pass 2"]
+    assert (opened[1].tasks[0].completed, opened[1].tasks[0].total) == (3, 6)
+
+
+def test_no_bar_is_drawn_for_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "on_terminal", lambda: False)
+    monkeypatch.setattr(output, "open_bar", lambda: pytest.fail("a bar was drawn"))
+    with output.bar("counting") as progress:
+        progress(1, 2)
 
 
 def test_bar_shows_count_rate_and_time_left() -> None:
