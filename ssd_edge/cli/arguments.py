@@ -47,7 +47,7 @@ def reading_options(function: F) -> F:
     def wrapper(*args: Any, label_column: str | None, **kwargs: Any) -> Any:
         from ssd_edge.data import Reading
 
-        return function(*args, reading=Reading(label_column), **kwargs)
+        return function(*args, reading=Reading(label_column=label_column), **kwargs)
 
     return label_column_option(wrapper)  # type: ignore[return-value]
 

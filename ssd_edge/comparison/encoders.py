@@ -77,4 +77,4 @@ class Fronts:
 def needed(config: TrainConfig, train: Dataset, test: Dataset) -> list[Dataset]:
     """The samples of the tasks to train, of both parts."""
     names = classes_until_last(config, train)
-    return [part.select(names) for part in (train, test)]
+    return [train.select(names), test.restrict(names)]

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge.data.dataset import Dataset
-from ssd_edge.data.labels import number_labels
+from ssd_edge.data.labels import named, number_labels
 from ssd_edge.data.limits import check_array, check_text, wanted
 from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.errors import DataError, EdgeModelError
-from ssd_edge_runtime.names import class_name, class_names
+from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.serving.labels import label_values
 
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
@@ -70,30 +69,13 @@ def load_npz(path: Path) -> Dataset:
         if name not in arrays:
             raise DataError(f"{path}: no array {name!r} in it")
     x, y = as_samples(arrays["x"], str(path)), arrays["y"]
-    labels = _named(label_values(y), f"{path}: y")
+    labels = named(label_values(y), lambda at: f"{path}: y[{at}]")
     if "classes" not in arrays:
         return Dataset(x, *number_labels(labels))
     names = arrays["classes"]
     if names.ndim != 1 or names.dtype.kind not in "US" or not all(map(str.isdecimal, labels)):
         raise DataError(f"{path}: classes must be text, one name per index, and y indices into it")
-    return Dataset(x, np.array(labels).astype(np.int64), tuple(_named(names.tolist(), f"{path}: classes")))
-
-
-def _named(labels: list[Any], source: str) -> list[str]:
-    """Class names. Raises DataError, naming the place, for what names none."""
-    try:
-        return class_names(labels)
-    except EdgeModelError as error:
-        at = next(at for at, label in enumerate(labels) if not _is_name(label))
-        raise DataError(f"{source}[{at}]: {error}") from error
-
-
-def _is_name(label: Any) -> bool:
-    try:
-        class_name(label)
-    except EdgeModelError:
-        return False
-    return True
+    return Dataset(x, np.array(labels).astype(np.int64), tuple(names.astype(np.str_).tolist()))
 
 
 def save_npz(path: Path, dataset: Dataset) -> None:

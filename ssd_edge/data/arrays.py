@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge.data.archives import as_samples, read_arrays
-from ssd_edge.data.images import SUFFIXES, image_files, stack_images
+from ssd_edge.data.folders import image_files, stack_images
+from ssd_edge.data.frames import read_columns, read_parquet
 from ssd_edge.data.reading import Reading
 from ssd_edge.data.tables import TABLES, read_table
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.serving.images import HEIC, SUFFIXES
 
 
 def load_arrays(
@@ -33,12 +35,14 @@ def load_arrays(
         files = image_files(path)
         if not files:
             raise DataError(f"{path}: no image files in it")
-        return stack_images(files, channels), [str(file) for file in files]
+        return stack_images(files, channels, reading.fit), [str(file) for file in files]
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return stack_images([path], channels), [str(path)]
+    if suffix in SUFFIXES | HEIC:
+        return stack_images([path], channels, reading.fit), [str(path)]
     if suffix in TABLES:
         x = read_table(path, reading, width, labelled=False).x
+    elif suffix == ".parquet":
+        x = read_columns(read_parquet(path), str(path), reading, width, labelled=False)[0]
     elif suffix in (".npz", ".npy"):
         arrays = read_arrays(path)
         if "x" not in arrays:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge.data.dataset import Dataset
+from ssd_edge.data.folders import stack_images
 from ssd_edge.data.idx import find_idx, read_idx
-from ssd_edge.data.images import stack_images
 from ssd_edge_runtime.errors import DataError, MissingExtraError
 
 SYSTEM = Path("/usr/share/datasets")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from ssd_edge_runtime.errors import DataError
@@ -88,6 +89,11 @@ def assign(
         more = f" and {len(out) - SHOWN} more" if len(out) > SHOWN else ""
         notes.append(f"{source}: left out, as no measurement: {', '.join(why[:SHOWN])}{more}")
     return Roles(label, features, notes)
+
+
+def counts(numbers: Sequence[float]) -> bool:
+    """Whether each number is one more than the one before, and they are too many for chance."""
+    return len(numbers) >= COUNTED and all(b - a == 1 for a, b in pairwise(numbers))
 
 
 def find(columns: Sequence[Column], name: str, source: str) -> int:

@@ -10,26 +10,34 @@ from numpy.typing import NDArray
 
 from ssd_edge.data.tasks import split_classes
 from ssd_edge_runtime.arrays import Float32, Int64
-from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.errors import DataError, EdgeModelError
+from ssd_edge_runtime.names import canonical, class_name
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Samples, labels and class names; checked when made.
 
-    ``x`` float32 (N, *input_shape), finite; ``y`` int64 (N,), indices into ``classes``.
+    ``x`` float32 (N, *input_shape), finite; ``y`` int64 (N,), indices into ``classes``, whose names are written as
+    :func:`~ssd_edge_runtime.names.class_name` has them.
     Raises DataError where these do not fit together.
     """
 
     x: Float32
     y: Int64
     classes: tuple[str, ...]
+    source: str = ""
+    """Where it comes from, for messages."""
 
     def __post_init__(self) -> None:
         if self.x.ndim < 2 or self.x[:1].size == 0:
             raise DataError(f"x must have shape (N, ...) with at least one sample, got {self.x.shape}")
         if self.y.shape != (len(self.x),):
             raise DataError(f"x holds {len(self.x)} samples but y has shape {self.y.shape}")
+        try:
+            object.__setattr__(self, "classes", tuple(map(class_name, self.classes)))
+        except EdgeModelError as error:
+            raise DataError(str(error)) from error
         if len(set(self.classes)) != len(self.classes):
             raise DataError(f"class names must differ, got {', '.join(self.classes)}")
         outside = (self.y < 0) | (self.y >= len(self.classes))
@@ -58,29 +66,32 @@ class Dataset:
 
     def subset(self, indices: NDArray[np.integer]) -> Dataset:
         """The samples at ``indices``, in that order; all class names stay."""
-        return Dataset(self.x[indices], self.y[indices], self.classes)
+        return Dataset(self.x[indices], self.y[indices], self.classes, self.source)
 
     def select(self, classes: Sequence[str | int]) -> Dataset:
         """Only these classes, given by name or index, in the order given; labels are renumbered."""
         names = tuple(self.resolve(name) for name in classes)
         if len(set(names)) != len(names):
             raise DataError(f"classes are selected twice: {', '.join(names)}")
-        number = np.full(len(self.classes), -1, np.int64)
-        number[[self.classes.index(name) for name in names]] = np.arange(len(names))
-        labels = number[self.y]
+        return self.restrict(names)
+
+    def restrict(self, classes: Sequence[str]) -> Dataset:
+        """Only these classes, by name, in the order given; it may lack some of them, but not all."""
+        place = {name: number for number, name in enumerate(classes)}
+        labels = np.array([place.get(name, -1) for name in self.classes], np.int64)[self.y]
         kept = labels >= 0
         if not kept.any():
-            raise DataError(f"no samples of {', '.join(names)}")
-        return Dataset(self.x[kept], labels[kept], names)
+            raise DataError(f"{self._named}no samples of {', '.join(classes)}")
+        return Dataset(self.x[kept], labels[kept], tuple(classes), self.source)
 
     def resolve(self, name: str | int) -> str:
         """The class called ``name``; failing that, the class at that index."""
         text = str(name)
-        if text in self.classes:
-            return text
+        if canonical(text) in self.classes:
+            return canonical(text)
         if text.isdecimal() and int(text) < len(self.classes):
             return self.classes[int(text)]
-        raise DataError(f"no class {text!r}; there are {', '.join(self.classes)}")
+        raise DataError(f"{self._named}no class {text!r}; there are {', '.join(self.classes)}")
 
     def tasks(self, count: int, order: int | Sequence[str | int] | None = None) -> list[Dataset]:
         """One data set per task, classes split evenly in order.
@@ -107,5 +118,9 @@ class Dataset:
             members = rng.permutation(np.flatnonzero(self.y == label))
             held[members[: min(max(1, round(share * len(members))), len(members) - 1)]] = len(members) > 1
         if not held.any():
-            raise DataError("every class has a single sample: nothing can be held out")
+            raise DataError(f"{self._named}every class has a single sample: nothing can be held out")
         return self.subset(np.flatnonzero(~held)), self.subset(np.flatnonzero(held))
+
+    @property
+    def _named(self) -> str:
+        return f"{self.source}: " if self.source else ""

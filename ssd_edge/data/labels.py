@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,25 @@ def label_of(cell: str, number: Callable[[str], float] = float) -> str:
         return class_name(whole[1] if whole else text)
     except EdgeModelError as error:
         raise DataError(str(error)) from error
+
+
+def named(labels: Sequence[Any], where: Callable[[int], str]) -> list[str]:
+    """The class that each label names: text as :func:`label_of` reads it, numbers that are whole.
+
+    Raises DataError that begins with ``where(i)`` for the first that names none.
+    """
+    seen: dict[tuple[type, Any], str] = {}
+    names = []
+    for at, label in enumerate(labels):
+        name = seen.get((type(label), label))
+        if name is None:
+            try:
+                name = label_of(label) if isinstance(label, str) else class_name(label)
+            except (DataError, EdgeModelError) as error:
+                raise DataError(f"{where(at)}: {error}") from error
+            seen[type(label), label] = name
+        names.append(name)
+    return names
 
 
 def number_labels(names: list[str]) -> tuple[Int64, tuple[str, ...]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge.data.columns import COUNTED, Column, Roles, assign, called
+from ssd_edge.data.columns import Column, Roles, assign, called, counts
 from ssd_edge.data.dataset import Dataset
 from ssd_edge.data.dialect import COMMA, Dialect, read_rows, sniff
 from ssd_edge.data.header import has_header
@@ -111,8 +111,7 @@ def _column(cells: list[str], name: str | None, dialect: Dialect) -> Column:
     if len(numbers) < len(given) / 2:
         return Column("text", name, constant=len(set(cells)) == 1)
     whole = all(number % 1 == 0 for number in numbers)
-    counting = len(numbers) >= COUNTED and len(numbers) == len(cells)
-    counting = counting and all(b - a == 1 for a, b in pairwise(numbers))
+    counting = len(numbers) == len(cells) and counts(numbers)
     return Column("number", name, whole=whole, counting=counting, constant=len(set(numbers)) == 1)
 
 

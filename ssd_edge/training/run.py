@@ -89,7 +89,7 @@ class Run:
         return self._data("test")
 
     def _data(self, split: str) -> Dataset:
-        data = load_part(self.config, split, self.memory).select(self.network.classes)
+        data = load_part(self.config, split, self.memory).restrict(self.network.classes)
         return data if self.embeddings is None else self.embeddings.of(data)
 
     def save(self, path: str | Path) -> None:

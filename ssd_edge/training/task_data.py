@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +15,7 @@ from ssd_edge.encoders import Embeddings
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.task_options import task_classes
+from ssd_edge_runtime.errors import DataWarning
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def split_raw(
     ``encoding``: progress in samples while these are made. Raises DataError where a class has no samples.
     """
     names = task_classes(config, train)[: config.last_task]
-    parts = [*train.tasks(config.tasks, config.class_order)[: len(names)], *map(test.select, names)]
+    tests = [samples_to_test(test, classes) for classes in names]
+    parts = train.tasks(config.tasks, config.class_order)[: len(names)] + tests
     if embeddings is not None:
         part = in_parts(encoding, sum(map(len, parts)))
         parts = [embeddings.of(data, part) for data in parts]
@@ -64,6 +68,17 @@ def split_raw(
         rest, held = whole.hold_out(config.hold_out, config.seed) if config.hold_out else (whole, None)
         raws.append(Raw(classes, rest, held, test_part))
     return raws
+
+
+def samples_to_test(test: Dataset, classes: Sequence[str]) -> Dataset:
+    """What a task is tested on; DataWarning names classes that it lacks. Raises DataError where it lacks all."""
+    found = {name for name, count in zip(test.classes, test.counts(), strict=True) if count}
+    missing = [repr(name) for name in classes if name not in found]
+    if 0 < len(missing) < len(classes):
+        there = f"{test.source}: no samples" if test.source else "no samples to test with"
+        told = f"{there} of class {', '.join(missing)}: its accuracy is not measured"
+        warnings.warn(told, DataWarning, stacklevel=3)
+    return test.restrict(classes)
 
 
 def mean_sample(raws: list[Raw]) -> Tensor:

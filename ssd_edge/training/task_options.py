@@ -15,8 +15,8 @@ Memory = tuple[Dataset, Dataset]
 
 
 @dataclass(frozen=True)
-class TaskOptions(Reading):
-    """What ``train`` and ``train_encoder`` are told about data and tasks."""
+class Tasks:
+    """Which data, and how their classes are split."""
 
     data: str = IN_MEMORY
     """Built-in name, folder, ``.npz`` or ``.csv``."""
@@ -46,6 +46,15 @@ class TaskOptions(Reading):
     def last_task(self) -> int:
         """Number of the last task to train, from 1."""
         return self.until_task or self.tasks
+
+
+@dataclass(frozen=True)
+class TaskOptions(Reading, Tasks):
+    """What ``train`` and ``train_encoder`` are told about data and tasks."""
+
+    def __post_init__(self) -> None:
+        Tasks.__post_init__(self)
+        Reading.__post_init__(self)
 
 
 def check_positive(options: object, *names: str) -> None:
