@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -185,14 +186,32 @@ def test_the_tutorial_runs_as_written(followed: Path) -> None:
     assert (followed / "model.onnx").is_file()
 
 
+@pytest.fixture(scope="module")
+def results(
+    followed: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Path, Future[None]]]:
+    """How-to pages, each followed in a copy of that folder, as many at once as there are cores."""
+
+    def follow(page: Path, folder: Path) -> None:
+        shutil.copytree(followed, folder, dirs_exist_ok=True)
+        for language, text in BLOCK.findall(page.read_text()):
+            if language in ("sh", "python"):
+                run(language, text, folder)
+
+    items = [
+        item
+        for item in request.session.items
+        if getattr(item, "originalname", "") == "test_how_to_runs_as_written"
+    ]
+    pages = [item.callspec.params["page"] for item in items]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {page: pool.submit(follow, page, tmp_path_factory.mktemp(page.stem)) for page in pages}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
-def test_how_to_runs_as_written(followed: Path, tmp_path: Path, page: Path) -> None:
-    folder = tmp_path / "work"
-    shutil.copytree(followed, folder)
-    for language, text in BLOCK.findall(page.read_text()):
-        if language in ("sh", "python"):
-            run(language, text, folder)
+def test_how_to_runs_as_written(results: dict[Path, Future[None]], page: Path) -> None:
+    results[page].result()
 
 
 @pytest.mark.slow
