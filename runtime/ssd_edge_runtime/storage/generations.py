@@ -12,9 +12,13 @@ from pathlib import Path
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import read_header
-from ssd_edge_runtime.storage.atomic import sync_folder, write_synced
+from ssd_edge_runtime.model_file.strict_json import MAX_COUNT
+from ssd_edge_runtime.storage.atomic import create_folder, linked, replace_atomically, sync_folder
+from ssd_edge_runtime.storage.ownership import kept_at
 
-NAME = re.compile(r"(\d{8,19})-([0-9a-f]{16})\.onnx")
+NAME = re.compile(r"([0-9]{8,19})-([0-9a-f]{16})\.onnx")
+COPY = re.compile(r"\.[0-9]{8,19}-[0-9a-f]{16}\.onnx\.[0-9]+(-[0-9]+)?\.tmp|[0-9]{8,19}-[0-9a-f]{16}\.copy")
+"""A generation that was being copied when its writer was killed; the second form is that of earlier versions."""
 DIGEST_LETTERS = 16
 
 
@@ -45,14 +49,24 @@ def folder_of(path: Path) -> Path:
 
 
 def stored_files(path: Path) -> list[tuple[int, Path]]:
-    """Number and path of each earlier generation, the oldest first; other files in the folder are not ours."""
-    folder, found = folder_of(path), []
-    if folder.is_dir():
-        for entry in folder.iterdir():
-            match = NAME.fullmatch(entry.name)
-            if match:
-                found.append((int(match[1]), entry))
+    """Number and path of each earlier generation, the oldest first.
+
+    What else is in the folder is not ours: other names, folders, and numbers that no file can have.
+    """
+    found = []
+    for entry in _entries(path):
+        match = NAME.fullmatch(entry.name)
+        if match and int(match[1]) <= MAX_COUNT and entry.is_file(follow_symlinks=False):
+            found.append((int(match[1]), Path(entry.path)))
     return sorted(found)
+
+
+def _entries(path: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder_of(path)) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def examine(path: Path, current: bool, number: int) -> Generation:
@@ -89,22 +103,13 @@ def keep(path: Path, data: bytes) -> None:
     folder = folder_of(path)
     target = folder / f"{header.manifest.generation:08d}-{header.digest[:DIGEST_LETTERS]}.onnx"
     if not folder.is_dir():
-        folder.mkdir()
-        sync_folder(path.parent)
+        create_folder(folder, kept_at(path).for_folder())
     if target.exists():
         return
-    try:
-        os.link(path, target)
-    except OSError:
-        _copy(target, data)
-    sync_folder(folder)
-
-
-def _copy(target: Path, data: bytes) -> None:
-    temporary = target.with_suffix(".copy")
-    temporary.unlink(missing_ok=True)
-    write_synced(temporary, data, None)
-    temporary.replace(target)
+    if linked(path, target):
+        sync_folder(folder)
+    else:
+        replace_atomically(target, data, like=path)
 
 
 def prune(path: Path, keep_newest: int) -> None:
@@ -112,10 +117,11 @@ def prune(path: Path, keep_newest: int) -> None:
     files = stored_files(path)
     for _, entry in files[: max(0, len(files) - keep_newest)]:
         entry.unlink()
+    for leftover in _entries(path):
+        if COPY.fullmatch(leftover.name):
+            Path(leftover.path).unlink()
     folder = folder_of(path)
     if keep_newest == 0 and folder.is_dir():
-        for leftover in folder.glob("*.copy"):
-            leftover.unlink()
         sync_folder(folder)
         with suppress(OSError):
             folder.rmdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.storage.atomic import O_BINARY, replace_atomically, sync_folder, write_all
+from ssd_edge_runtime.storage.places import beside
 
 MAGIC = b"ssd-edge journal 1\n"
 LENGTH = 8
@@ -18,7 +19,7 @@ OWNER_ONLY = 0o600
 
 def journal_path(target: Path) -> Path:
     """``model.onnx.learning`` beside ``model.onnx``: what is being learned for it."""
-    return target.with_name(f"{target.name}.learning")
+    return beside(target, "learning")
 
 
 class Journal:
@@ -43,7 +44,7 @@ class Journal:
             check = journal._next_check(payload)
             data += _framed(check, payload)
             journal._wrote(check, payload)
-        replace_atomically(path, data, OWNER_ONLY)
+        replace_atomically(path, data, mode=OWNER_ONLY, like=path.with_suffix(""))
         return journal
 
     @classmethod

@@ -15,6 +15,7 @@ from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import checked_digest, file_digest
 from ssd_edge_runtime.storage import generations
 from ssd_edge_runtime.storage.atomic import replace_atomically, write_synced
+from ssd_edge_runtime.storage.places import beside, place_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,7 +30,7 @@ Paths = Sequence[str | PathLike[str]]
 
 def signature_path(path: Path) -> Path:
     """``model.onnx.sig`` beside ``model.onnx``: one line ``DIGEST SIGNATURE`` for each state that is signed."""
-    return path.with_name(f"{path.name}.sig")
+    return beside(path, "sig")
 
 
 def generate(path: Path) -> Path:
@@ -58,7 +59,7 @@ def sign(path: str | PathLike[str], key: str | PathLike[str]) -> str:
 
     Raises EdgeModelError, MissingExtraError or OSError.
     """
-    place = Path(path).resolve()
+    place = place_of(path)
     digest = checked_digest(read_file(place))
     signer(place, key)(digest)
     return digest
@@ -70,7 +71,7 @@ def signer(path: str | PathLike[str], key: str | PathLike[str]) -> Callable[[str
     Signatures of the file as it is and of its earlier generations stay, so a save that is cut off, and a rollback,
     leave a signed file. The caller holds the writer's lock when it calls.
     """
-    place, private = Path(path).resolve(), private_key(key)
+    place, private = place_of(path), private_key(key)
 
     def announce(digest: str) -> None:
         signature = base64.b64encode(private.sign(CONTEXT + digest.encode())).decode()
@@ -79,7 +80,7 @@ def signer(path: str | PathLike[str], key: str | PathLike[str]) -> Callable[[str
             kept.append((file_digest(place) or "")[:LETTERS])
         lines = [line for line in _lines(place) if line[0][:LETTERS] in kept and line != (digest, signature)]
         text = "".join(f"{old} {signed}\n" for old, signed in [*lines, (digest, signature)])
-        replace_atomically(signature_path(place), text.encode())
+        replace_atomically(signature_path(place), text.encode(), like=place)
 
     return announce
 
@@ -87,7 +88,7 @@ def signer(path: str | PathLike[str], key: str | PathLike[str]) -> Callable[[str
 def check(path: str | PathLike[str], data: bytes, keys: Paths) -> None:
     """Raise EdgeModelError unless one of the public ``keys`` files has signed ``data``, the bytes of ``path``."""
     digest = checked_digest(data)
-    signatures = [signature for signed, signature in _lines(Path(path).resolve()) if signed == digest]
+    signatures = [signature for signed, signature in _lines(place_of(path)) if signed == digest]
     if not signatures:
         raise EdgeModelError(f"not signed: {signature_path(Path(path))} has no signature of this file")
     publics = [public_key(key) for key in keys]

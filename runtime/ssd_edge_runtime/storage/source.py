@@ -14,6 +14,7 @@ from ssd_edge_runtime.model_file.encode import encode
 from ssd_edge_runtime.model_file.header import read_header, stored_digest
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import signing
+from ssd_edge_runtime.storage.places import place_of
 from ssd_edge_runtime.storage.store import next_generation, save
 
 
@@ -41,7 +42,7 @@ def load_state(
         if keys:
             signing.check(path, data, keys)
         header = read_header(data, verify=verify)
-        return decode(header), Source(Path(path).resolve(), header.digest)
+        return decode(header), Source(place_of(path), header.digest)
     except EdgeModelError as error:
         raise EdgeModelError(f"{path}: {error}") from None
 
@@ -66,7 +67,7 @@ def save_state(
     :raises EdgeModelError: if ``path`` is that of ``source`` and the file there is another one by now.
     :raises OSError: if the storage fails.
     """
-    place, data = Path(path).resolve(), encode(state)
+    place, data = place_of(path), encode(state)
     announce(stored_digest(data))
     expected = source.digest if source and source.path == place else None
     digest = save(place, data, expected_digest=expected, keep=keep, keep_replaced=keep_replaced)

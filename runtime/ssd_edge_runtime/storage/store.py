@@ -10,11 +10,12 @@ from pathlib import Path
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import stored_digest
-from ssd_edge_runtime.storage import generations
-from ssd_edge_runtime.storage.atomic import bring_back, remove_leftovers, replace_atomically, sync_folder
+from ssd_edge_runtime.storage import generations, leftovers
+from ssd_edge_runtime.storage.atomic import bring_back, replace_atomically, sync_folder
 from ssd_edge_runtime.storage.generations import Generation, examine, stored_files
 from ssd_edge_runtime.storage.journal import journal_path
 from ssd_edge_runtime.storage.locking import locked
+from ssd_edge_runtime.storage.places import place_of
 
 KEEP = 3
 """Earlier generations kept beside the file."""
@@ -47,9 +48,9 @@ def save(
     """
     if keep < 0:
         raise EdgeModelError(f"keep must be 0 or more, got {keep}")
-    digest, place = stored_digest(data), Path(path).resolve()
+    digest, place = stored_digest(data), place_of(path)
     with locked(place, lock_timeout):
-        remove_leftovers(place)
+        leftovers.remove_beside(place)
         current = read_file(place) if place.exists() else None
         again = expected_digest in (None, digest) or _failed.get(place) == digest
         if current == data and again:
@@ -120,7 +121,7 @@ def history(path: str | os.PathLike[str]) -> list[Generation]:
     :raises EdgeModelError: if the file is not sound and there are no earlier generations.
     :raises OSError: if the file cannot be read.
     """
-    place = Path(path).resolve()
+    place = place_of(path)
     current = examine(place, True, 0)
     earlier = [examine(entry, False, number) for number, entry in stored_files(place)]
     if current.problem and not earlier:
@@ -131,11 +132,14 @@ def history(path: str | os.PathLike[str]) -> list[Generation]:
 
 def next_generation(path: str | os.PathLike[str]) -> int:
     """A number above every generation of the file at ``path``, rolled back ones included; 1 for a new file."""
-    place = Path(path).resolve()
-    numbers = [number for number, _ in stored_files(place)]
-    if place.exists():
-        numbers.append(examine(place, True, 0).number)
-    return max(numbers, default=0) + 1
+    place = place_of(path)
+    highest = examine(place, True, 0).number if place.exists() else 0
+    for number, entry in reversed(stored_files(place)):
+        if number <= highest:
+            break
+        if examine(entry, False, 0).number == number:  # and not a name that anybody could give a file
+            return number + 1
+    return highest + 1
 
 
 def rollback(path: str | os.PathLike[str], to: int | None = None, *, lock_timeout: float = 10.0) -> Generation:
@@ -145,9 +149,9 @@ def rollback(path: str | os.PathLike[str], to: int | None = None, *, lock_timeou
     :raises EdgeModelError: if there is no such generation, or it is damaged.
     :raises OSError: if the storage fails.
     """
-    place = Path(path).resolve()
+    place = place_of(path)
     with locked(place, lock_timeout):
-        remove_leftovers(place)
+        leftovers.remove_beside(place)
         target = _target(place, to)
         generations.keep(place, read_file(place))
         bring_back(place, target.path)
@@ -178,8 +182,8 @@ def purge(path: str | os.PathLike[str], *, lock_timeout: float = 10.0) -> None:
 
     :raises OSError: if one cannot be removed.
     """
-    place = Path(path).resolve()
+    place = place_of(path)
     with locked(place, lock_timeout):
-        remove_leftovers(place)
+        leftovers.remove_beside(place)
         journal_path(place).unlink(missing_ok=True)
         generations.prune(place, 0)

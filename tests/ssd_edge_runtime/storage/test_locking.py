@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ from saved import current, file_of, numbers, save_several
 from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.storage import filelocks
+from ssd_edge_runtime.storage.ownership import Ownership
 
 MakeState = Callable[..., ModelState]
 
@@ -134,3 +137,101 @@ def test_two_writers_lose_nothing(path: Path) -> None:
         assert writer.communicate(timeout=120)[1] == ""
         assert writer.returncode == 0
     assert model_file.load(path).samples_seen == 4 + 30
+
+
+FORK = """
+import os, sys
+from ssd_edge_runtime import storage
+from ssd_edge_runtime.errors import EdgeModelError
+path = sys.argv[1]
+with storage.locked(path):
+    with storage.locked(path, 0):
+        child = os.fork()
+    if child == 0:
+        try:
+            with storage.locked(path, 0):
+                print("the child is in", flush=True)
+        except EdgeModelError as error:
+            told = str(error).partition(" is ")[2].partition(" (")[0]
+            print(told.replace(str(os.getppid()), "PARENT"), flush=True)
+    else:
+        os.waitpid(child, 0)
+if child == 0:
+    os._exit(0)
+second = os.fork()
+if second == 0:
+    with storage.locked(path, 0):
+        os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(second, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_inside_the_lock_is_not_in_it(path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FORK, str(path)], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("being written by process PARENT\n7\n", "")
+
+
+ORPHAN = """
+import os, sys, time
+from ssd_edge_runtime import storage
+with storage.locked(sys.argv[1]):
+    if os.fork() == 0:
+        os.close(1)
+        time.sleep(60)
+    print("forked", flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_outlives_the_holder_does_not_keep_the_lock(make_state: MakeState, path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ORPHAN, str(path)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    try:
+        assert process.communicate(timeout=30)[0] == "forked\n"
+        storage.save(path, file_of(make_state(), 1), lock_timeout=1)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    assert current(path) == 1
+
+
+def test_a_lock_is_taken_on_the_file_that_stands_there(path: Path) -> None:
+    """Whoever waited on a lock file that was removed meanwhile takes its successor, as everybody else does."""
+    lock, entered = path.with_name("model.onnx.lock"), threading.Event()
+
+    def wait() -> None:
+        if filelocks.acquire(lock, Ownership(), 10) is not None:
+            entered.set()
+
+    first = filelocks.acquire(lock, Ownership(), 0)
+    assert first is not None
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.1)
+    lock.unlink()
+    second = filelocks.acquire(lock, Ownership(), 0)
+    assert second is None or not entered.wait(0.2)
+    first.release()
+    if second is not None:
+        second.release()
+    thread.join()
+    assert entered.is_set()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
+def test_a_lock_that_is_no_file_is_refused(
+    make_state: MakeState, path: Path, make: Callable[[Path], object]
+) -> None:
+    make(path.with_name("model.onnx.lock"))
+    with pytest.raises((OSError, EdgeModelError), match=r"model\.onnx\.lock"):
+        storage.save(path, file_of(make_state(), 1), lock_timeout=0)
+    assert not path.exists()
+
+
+def test_no_lock_stays_where_there_came_to_be_no_model(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.rollback(path)
+    assert list(path.parent.iterdir()) == []
