@@ -30,6 +30,14 @@ def check_name(name: str) -> None:
     )
 
 
+def check_names(names: Sequence[str]) -> None:
+    """:func:`check_name` of each, quick where all are good. Raises EdgeModelError for the first that is not."""
+    lengths = [*map(len, names)]
+    if 0 in lengths or max(lengths, default=0) > MAX_NAME or CONTROL.search("".join(names)):
+        for name in names:
+            check_name(name)
+
+
 def canonical(name: str) -> str:
     """``name`` without white space at its ends, its accents composed (Unicode's NFC)."""
     name = name.strip()

@@ -15,8 +15,9 @@ INPUT, OUTPUT = "input", "encoder.output"
 ELEMENT_TYPES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8}
 """Bytes of an element by ``TensorProto.DataType``: floats of 16 to 64 bits, integers of 8 to 64, booleans."""
 MAX_DIMENSIONS, MAX_NAME = 16, 1000
-MAX_PARTS = 200_000
-"""Most fields in all messages of an encoder, which each take a reader time; a Vision Transformer has 15,000."""
+FREE_PARTS, BYTES_PER_PART, MAX_PARTS = 20_000, 12, 200_000
+"""Fields in all messages of an encoder, which each take a reader time: so many in any, and one more for so many
+bytes, up to a limit. A Vision Transformer has 15,000."""
 NODE_INPUT, NODE_OUTPUT, OPERATOR, ATTRIBUTE = 1, 2, 4, 5
 """Fields of ``NodeProto`` that an encoder's node has; a domain is none of them, so operators are ONNX's own."""
 TENSOR_ATTRIBUTE = 5
@@ -28,16 +29,16 @@ Buffer = bytes | memoryview
 
 
 class Parts:
-    """Walks messages until there have been too many fields."""
+    """Walks messages until there have been too many fields for an encoder of ``size`` bytes."""
 
-    def __init__(self) -> None:
-        self._left = MAX_PARTS
+    def __init__(self, size: int) -> None:
+        self._left = self._most = min(MAX_PARTS, FREE_PARTS + size // BYTES_PER_PART)
 
     def of(self, data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         """Field numbers and values of one message."""
         for number, value, _ in fields(data):
             self._left -= 1
-            EdgeModelError.unless(self._left >= 0, f"the encoder has more than {MAX_PARTS} parts")
+            EdgeModelError.unless(self._left >= 0, f"the encoder has more than {self._most} parts")
             yield number, value
 
 
@@ -48,7 +49,7 @@ def check_parts(nodes: Sequence[Buffer], tensors: Sequence[Buffer]) -> None:
 
     :raises EdgeModelError: naming the part.
     """
-    made, parts = {INPUT}, Parts()
+    made, parts = {INPUT}, Parts(sum(map(len, nodes)) + sum(map(len, tensors)))
     for tensor in tensors:
         name = check_tensor(memoryview(tensor), "an encoder's initializer", parts)
         _make(made, name)

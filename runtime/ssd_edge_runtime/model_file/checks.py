@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS
-from ssd_edge_runtime.names import CONTROL, MAX_NAME, check_name
+from ssd_edge_runtime.names import CONTROL, MAX_NAME, check_names
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import Layer, ModelState, Statistics, StoredTeacher
 
@@ -73,9 +73,9 @@ def check_matrix(name: str, matrix: CSRMatrix) -> None:
 def check_classes(classes: list[str]) -> None:
     """At least one class; names are unique, non-empty strings."""
     EdgeModelError.unless(isinstance(classes, list) and len(classes) >= 1, "a model needs at least one class")
-    for name in classes:
-        EdgeModelError.unless(isinstance(name, str), f"class names are strings, got {name!r}")
-        check_name(name)
+    others = [name for name in classes if not isinstance(name, str)]
+    EdgeModelError.unless(not others, f"class names are strings, got {repr(others[:1])[1:81]}")
+    check_names(classes)
     EdgeModelError.unless(len(set(classes)) == len(classes), "class names must be unique")
 
 

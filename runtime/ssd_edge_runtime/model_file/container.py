@@ -26,6 +26,8 @@ FORMAT = 1
 """The one format number that this version writes and reads."""
 FORMAT_KEY, MANIFEST_KEY, DIGEST_KEY = "ssd_edge.format", "ssd_edge.manifest", "ssd_edge.digest"
 DIGEST_LENGTH = 64
+MAX_METADATA = 100
+"""Entries; ours are three, and a file with a few more is refused by their names."""
 MAX_FILE = 2**31 - 1
 """Protobuf's own limit on the size of a message."""
 
@@ -90,7 +92,7 @@ def join(graph: Message, manifest: bytes, training: Message | None) -> bytes:
 
 def _metadata(entry: memoryview, at: int) -> Iterator[tuple[str, memoryview, int]]:
     key, text, text_at = "", memoryview(b""), at
-    for number, value, offset in fields(entry):
+    for number, value, offset in fields(entry, most=2):
         if number == 1 and isinstance(value, memoryview):
             key = utf8(value, "a metadata key")
         elif number == 2 and isinstance(value, memoryview):
@@ -132,6 +134,7 @@ def _collect(container: Container, data: memoryview) -> int:
         elif number == TRAINING:
             container.training.append(value)
         elif number == METADATA:
+            EdgeModelError.unless(len(container.metadata) < MAX_METADATA, "it has too much metadata")
             for key, text, text_at in _metadata(value, at):
                 if key in container.metadata:
                     raise EdgeModelError(f"metadata key {key[:80]!r} stands twice")

@@ -69,10 +69,10 @@ def decode_graph(data: memoryview, name: str) -> dict[int, list[memoryview]]:
 
 def match_tensors(specs: list[TensorSpec], found: list[memoryview], what: str) -> Arrays:
     """Hold each initializer against what it must be; returns read-only views by name."""
-    tensors = [decode_tensor(tensor) for tensor in found]
     EdgeModelError.unless(
-        len(specs) == len(tensors), f"{what} should have {len(specs)} initializers, found {len(tensors)}"
+        len(specs) == len(found), f"{what} should have {len(specs)} initializers, found {len(found)}"
     )
+    tensors = [decode_tensor(tensor) for tensor in found]
     for spec, tensor in zip(specs, tensors, strict=True):
         tensor.match(spec)
     return {tensor.name: tensor.array() for tensor in tensors}
@@ -115,7 +115,7 @@ def decode_training(found: list[memoryview], manifest: Manifest) -> Arrays | Non
     )
     if shape is None:
         return None
-    graphs = list(fields(found[0]))
+    graphs = list(fields(found[0], most=2))
     EdgeModelError.unless(
         len(graphs) == 1 and graphs[0][0] == 2, "training_info must hold one algorithm and nothing else"
     )

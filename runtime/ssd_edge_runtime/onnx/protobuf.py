@@ -79,16 +79,16 @@ def decode_varint(data: memoryview, at: int) -> tuple[int, int]:
     return value, at
 
 
-def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview, int]]:
+def fields(data: memoryview, most: int = MAX_FIELDS) -> Iterator[tuple[int, int | memoryview, int]]:
     """Yield ``(field number, value, offset of the value)``: an int for varints, else a view of the bytes.
 
-    :raises EdgeModelError: where the bytes are no protobuf message, or hold more than ``MAX_FIELDS`` fields.
+    :raises EdgeModelError: where the bytes are no protobuf message, or hold more than ``most`` fields.
     """
     at = count = 0
     while at < len(data):
         count += 1
-        if count > MAX_FIELDS:
-            raise EdgeModelError(f"more than {MAX_FIELDS} fields in one message")
+        if count > most:
+            raise EdgeModelError(f"more than {most} fields in one message")
         tag, at = decode_varint(data, at)
         number, kind = tag >> 3, tag & 7
         if kind == VARINT:

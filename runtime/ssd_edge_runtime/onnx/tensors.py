@@ -25,6 +25,9 @@ CODES = {
 }
 """ONNX's number (``TensorProto.DataType``) of each element type that a file may use."""
 NAMES = {code: name for name, code in CODES.items()}
+MAX_DIMENSIONS = 8
+MAX_PARTS = 50
+"""Fields of a tensor; ours have at most one for each dimension, and three."""
 DIMS, DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 1, 2, 8, 9, 13, 14
 """Fields of ``TensorProto``."""
 
@@ -109,7 +112,7 @@ def decode_tensor(data: memoryview) -> TensorView:
     """
     shape: list[int] = []
     name, dtype, raw, unknown = "", 0, memoryview(b""), 0
-    for number, value, _ in fields(data):
+    for number, value, _ in fields(data, most=MAX_PARTS):
         if number == DIMS and isinstance(value, int):
             shape.append(value)
         elif number == DATA_TYPE and isinstance(value, int):
@@ -120,8 +123,8 @@ def decode_tensor(data: memoryview) -> TensorView:
             raw = value
         else:
             unknown = unknown or number
-        if len(shape) > 8:
-            raise EdgeModelError(f"initializer {name[:80]!r} has more than 8 dimensions")
+        if len(shape) > MAX_DIMENSIONS:
+            raise EdgeModelError(f"initializer {name[:80]!r} has more than {MAX_DIMENSIONS} dimensions")
     if unknown in (EXTERNAL_DATA, DATA_LOCATION):
         raise EdgeModelError(f"initializer {name[:80]!r} refers to external data, which is refused")
     if unknown:

@@ -107,7 +107,7 @@ def test_an_encoder_in_very_many_pieces_is_given_up() -> None:
     one = Message().data(5, many.tobytes()).text(4, "Relu").text(1, "input").tobytes()
     nodes = tuple(one + Message().text(2, f"encoder.n{i}").tobytes() for i in range(30))
     begun = time.process_time()
-    with pytest.raises(EdgeModelError, match="the encoder has more than 200000 parts"):
+    with pytest.raises(EdgeModelError, match=r"the encoder has more than 6[0-9]{4} parts"):
         Encoder("x", good.input_shape, good.width, (*nodes, *good.nodes), good.tensors)
     assert time.process_time() - begun < 2
 
