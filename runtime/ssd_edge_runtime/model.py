@@ -283,7 +283,7 @@ class EdgeModel:
     def activation_frequency(self) -> list[NDArray[np.float64]]:
         """Per layer, in which share of the samples counted each neuron was active, (n,) in [0, 1]."""
         with self._shared.learning:
-            state = self._shared.state
+            state = self._shared.settled()
             samples = max(int(state.class_samples.sum()), 1)
             return [np.minimum(layer.activation_count / samples, 1.0) for layer in state.layers]
 

@@ -151,6 +151,20 @@ class ModelState:
         return replace(self, input_shape=(self.input_width,), encoder=None) if self.encoder is not None else self
 
     @property
+    def answering(self) -> ModelState:
+        """What answers are made of, sharing its arrays; in the place of all that is learned from, zeros."""
+        classes = len(self.classes)
+        layers = []
+        for layer in self.layers:
+            neurons = layer.weights.shape[0]
+            layers.append(
+                Layer(layer.name, layer.weights, layer.k, _none(neurons), _none(neurons), _none(classes, neurons))
+            )
+        return replace(
+            self, layers=layers, class_samples=_none(classes), learning=None, statistics=None, teacher=None
+        )
+
+    @property
     def switch(self) -> float | None:
         """s of the GABA switch; None where inhibition is complete, or nothing is learned by gradient."""
         return None if self.learning is None else self.learning.switch
@@ -159,3 +173,8 @@ class ModelState:
     def has_learning_state(self) -> bool:
         """Whether the file can go on learning."""
         return self.learning is not None or self.statistics is not None
+
+
+def _none(*shape: int) -> Int64:
+    """Counts of nothing, which take no memory."""
+    return np.broadcast_to(np.zeros((), np.int64), shape)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.analytic.gram import add_samples, packed_size, trace, unpack
-from ssd_edge_runtime.arrays import Float32, Float64, Int64
+from ssd_edge_runtime.arrays import Float32, Float64, Int64, Write
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.network.counting import Touched
 from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.state import Statistics
 
@@ -43,9 +44,19 @@ def accumulate(statistics: Statistics, codes: Codes | Float32, labels: NDArray[n
     """
     sparse = codes if isinstance(codes, Codes) else Codes.from_dense(codes)
     statistics.class_counts += np.bincount(labels, minlength=len(statistics.class_counts))
-    rows = np.asarray(labels)[sparse.samples()]
-    np.add.at(statistics.class_sums, (rows, sparse.neurons), sparse.values)
+    summed(statistics.class_sums, sparse, Touched.by(sparse), np.asarray(labels)).do()
     add_samples(statistics.gram, sparse)
+
+
+def summed(class_sums: Float64, codes: Codes, touched: Touched, labels: NDArray[np.integer]) -> Write:
+    """What adds ``Y^T Z`` to ``class_sums`` float64 (classes, n); ``touched`` the neurons of ``codes``."""
+    if codes.shape[0] == 1:
+        own = class_sums[labels[0]]
+        return Write(own, touched.rows, own[touched.rows] + codes.values)
+    classes = len(class_sums)
+    place = touched.local * classes + labels[codes.samples()]
+    sums = np.bincount(place, codes.values, minlength=len(touched.rows) * classes).reshape(-1, classes)
+    return Write(class_sums.T, touched.rows, class_sums.T[touched.rows] + sums)
 
 
 def add(a: Statistics, b: Statistics) -> Statistics:
@@ -53,23 +64,25 @@ def add(a: Statistics, b: Statistics) -> Statistics:
     return Statistics(a.gram + b.gram, a.class_sums + b.class_sums, a.class_counts + b.class_counts)
 
 
-def subtract(a: Statistics, b: Statistics) -> Statistics:
-    """Statistics of the samples of ``a`` without those of ``b``.
+def rest_of_sums(a: Statistics, b: Statistics) -> Statistics:
+    """Sums and counts of the samples of ``a`` without those of ``b``, over the Gram matrix of ``a`` as it is.
 
     Raises :class:`EdgeModelError` if a count would fall below zero, or if the within-class scatter is no longer
     positive: samples in ``b`` were never in ``a``.
     """
     if (a.class_counts < b.class_counts).any():
         raise EdgeModelError("cannot unlearn more samples of a class than were learned")
+    neurons = a.class_sums.shape[1]
     gone = a.class_counts == b.class_counts
-    rest = without(a, b)
-    scale = trace(a.gram, a.class_sums.shape[1]) / a.class_sums.shape[1]
-    tolerance = JITTER * max(scale, np.finfo(np.float64).tiny)
+    rest = Statistics(a.gram, a.class_sums - b.class_sums, a.class_counts - b.class_counts)
+    tolerance = JITTER * max(trace(a.gram, neurons) / neurons, np.finfo(np.float64).tiny)
     sums_tolerance = 1e-4 * max(float(np.abs(a.class_sums).max(initial=0.0)), 1e-12)
     impossible = np.abs(rest.class_sums[gone]).max(initial=0.0) > sums_tolerance
     impossible |= rest.class_sums.min(initial=0.0) < -sums_tolerance
     rest.class_sums[gone] = 0.0
-    if impossible or not _is_positive(within_class_scatter(rest), tolerance):
+    scatter = within_class_scatter(rest)
+    scatter -= unpack(b.gram, neurons)
+    if impossible or not _is_positive(scatter, tolerance):
         raise EdgeModelError(
             "cannot unlearn samples that were never learned: the statistics are no longer positive"
         )
@@ -77,7 +90,7 @@ def subtract(a: Statistics, b: Statistics) -> Statistics:
 
 
 def without(statistics: Statistics, part: Statistics) -> Statistics:
-    """Statistics of the samples that are not in ``part``; unlike :func:`subtract`, unchecked."""
+    """Statistics of the samples that are not in ``part``, unchecked."""
     return Statistics(
         statistics.gram - part.gram,
         statistics.class_sums - part.class_sums,
@@ -120,12 +133,3 @@ def with_classes(statistics: Statistics, classes: int) -> Statistics:
 def select_classes(statistics: Statistics, keep: Int64) -> Statistics:
     """The same Gram matrix over the classes ``keep`` (indices)."""
     return Statistics(statistics.gram, statistics.class_sums[keep], statistics.class_counts[keep])
-
-
-def forget_mean(gram: Float64, class_sum: Float64, samples: int) -> None:
-    """Take ``N_c mu_c mu_c^T`` of one class out of the packed ``gram``, in place; its inner scatter stays."""
-    if samples == 0:
-        return
-    mean = class_sum / samples
-    for row in np.flatnonzero(class_sum):
-        gram[packed_size(row) : packed_size(row + 1)] -= class_sum[row] * mean[: row + 1]

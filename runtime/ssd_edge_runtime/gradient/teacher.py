@@ -74,9 +74,10 @@ class OldRows:
 
     def append(self, rows: NDArray[np.integer], matrix: CSRMatrix) -> None:
         """Keep ``matrix`` as the old rows ``rows``."""
+        # Broken off anywhere, cut() undoes it: rows are noted before they are marked.
+        self._rows.extend(rows)
         self.marked[rows] = True
         self._ends.extend(matrix.indptr[1:] + self._ends.view[-1])
-        self._rows.extend(rows)
         self._columns.extend(matrix.columns)
         self._values.extend(matrix.values)
 
@@ -149,8 +150,8 @@ class Teacher:
             self._keep_columns(fresh, state.readout.weights.T[fresh, : self.classes])
 
     def _keep_columns(self, columns: NDArray[np.integer], values: Float32) -> None:
-        self._slot[columns] = np.arange(self._columns.size, self._columns.size + len(columns))
         self._columns.extend(columns)
+        self._slot[columns] = np.arange(self._columns.size - len(columns), self._columns.size)
         self._readout.extend(values)
 
     def size(self) -> tuple[int, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.arrays import Int32
+from ssd_edge_runtime.arrays import Int32, Write
 from ssd_edge_runtime.options import LearningOptions
 from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.state import Layer
@@ -61,23 +62,28 @@ def count_inhibition(layer: Layer, touched: Touched, options: LearningOptions) -
 
 
 def count(layer: Layer, codes: Codes, touched: Touched, labels: NDArray[np.intp], sign: int = 1) -> None:
-    """Add (``sign`` 1) or remove (-1) a batch's activations, in place; ``labels`` class indices (N,).
+    """Add (``sign`` 1) or remove (-1) a batch's activations, in place; ``labels`` class indices (N,)."""
+    for write in counted(layer, codes, touched, labels, sign):
+        write.do()
+
+
+def counted(layer: Layer, codes: Codes, touched: Touched, labels: NDArray[np.intp], sign: int = 1) -> list[Write]:
+    """What :func:`count` writes.
 
     Removing never goes below zero: a code computed elsewhere may differ by a rounding at the threshold.
     """
     if codes.shape[0] == 1:
-        for counter in (layer.activation_count, layer.task_count, layer.class_count[labels[0]]):
-            changed = counter[touched.rows] + sign
-            counter[touched.rows] = changed if sign > 0 else np.maximum(changed, 0, out=changed)
-        return
-    classes = layer.class_count.shape[0]
-    label = labels[codes.samples()]
-    active = np.bincount(touched.local * classes + label, minlength=len(touched.rows) * classes)
-    per_class = sign * active.reshape(-1, classes)
-    total = per_class.sum(axis=1)
-    for counter, change in (
-        (layer.activation_count, total),
-        (layer.task_count, total),
-        (layer.class_count.T, per_class),
-    ):
-        counter[touched.rows] = np.maximum(counter[touched.rows] + change, 0)
+        counters = (layer.activation_count, layer.task_count, layer.class_count[labels[0]])
+        changes: list[tuple[NDArray[np.int64], Any]] = [(counter, sign) for counter in counters]
+    else:
+        classes = layer.class_count.shape[0]
+        label = labels[codes.samples()]
+        active = np.bincount(touched.local * classes + label, minlength=len(touched.rows) * classes)
+        per_class = sign * active.reshape(-1, classes)
+        total = per_class.sum(axis=1)
+        changes = [(layer.activation_count, total), (layer.task_count, total), (layer.class_count.T, per_class)]
+    writes = []
+    for counter, change in changes:
+        values = counter[touched.rows] + change
+        writes.append(Write(counter, touched.rows, values if sign > 0 else np.maximum(values, 0, out=values)))
+    return writes

@@ -47,7 +47,10 @@ def _by_neuron(matrix: NDArray[Any]) -> NDArray[Any]:
 
 
 def add_classes(state: ModelState, names: list[str]) -> None:
-    """Append classes to a writable state; under the gradient readout their rows are drawn, else zero."""
+    """Append classes to a state; under the gradient readout their rows are drawn, else zero.
+
+    No array is written into: each is replaced.
+    """
     if not names:
         return
     new = len(names)
@@ -69,12 +72,15 @@ def _widen(matrix: NDArray[Any], new: int) -> NDArray[Any]:
 
 
 def drop_class(state: ModelState, index: int) -> None:
-    """Remove a class from a writable state, from its counts and from the readout; statistics apart."""
+    """Remove a class from a state, from its counts and from the readout; statistics apart.
+
+    No array is written into: each is replaced.
+    """
     state.classes = [name for number, name in enumerate(state.classes) if number != index]
     state.class_samples = np.delete(state.class_samples, index)
     for layer in state.layers:
-        layer.activation_count -= np.minimum(layer.class_count[index], layer.activation_count)
-        np.minimum(layer.task_count, layer.activation_count, out=layer.task_count)
+        layer.activation_count = np.maximum(layer.activation_count - layer.class_count[index], 0)
+        layer.task_count = np.minimum(layer.task_count, layer.activation_count)
         layer.class_count = _by_neuron(np.delete(layer.class_count, index, axis=0))
     bias = state.readout.bias
     state.readout = Readout(

@@ -5,20 +5,24 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime import analytic
+from ssd_edge_runtime.analytic.gram import difference_steps, forget_steps, product_steps
 from ssd_edge_runtime.analytic.lessons import Lesson, decode, encode
-from ssd_edge_runtime.arrays import Float32
+from ssd_edge_runtime.arrays import Float32, Write
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.network.counting import Touched, count
+from ssd_edge_runtime.network.counting import Touched, counted
 from ssd_edge_runtime.network.forward import block_size, forward, preprocess
 from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.serving.learner import Record
+from ssd_edge_runtime.serving.locks import attempt
+from ssd_edge_runtime.serving.redo import Changes, Step
 from ssd_edge_runtime.serving.snapshot import Published, Snapshot
 from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.state import ModelState, Statistics
@@ -27,102 +31,124 @@ if TYPE_CHECKING:
     from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moment:
+    """All that an analytic learner has learned; replaced by one assignment, never changed."""
+
+    state: ModelState
+    """The live state; its readout may be older than its statistics."""
+    version: int = 0
+    """Counts the changes."""
+    pending: float = 0.0
+    """Samples learned since a solution, if none was published since; infinity after another change."""
+    own: bool = False
+    """Whether the arrays may be written into: nobody else was handed them."""
+    owed: Changes = dataclasses.field(default_factory=Changes)
+    """What of the change that led here is still to be written into the arrays."""
+    lessons: tuple[list[Lesson], int] | None = None
+    """What was learned since a checkpoint: the first so many of a list; None where nobody makes any."""
+
+
 @dataclasses.dataclass(eq=False)
 class Unsolved:
     """What a solution is made from, as of one moment."""
 
-    version: int
-    classes: list[str]
+    moment: Moment
     system: analytic.System
 
 
 class AnalyticLearner:
     """A :class:`~ssd_edge_runtime.serving.learner.Learner` that adds to statistics in place; reading solves them.
 
-    ``_version`` counts the changes of what is live, ``_solved`` is the version that the published readout is of.
+    A change is prepared aside, published as the next :class:`Moment`, then written into the arrays. Whoever reads
+    the arrays finishes that first, should it have been broken off.
     """
 
     def __init__(self, published: Published) -> None:
         self._published = published
-        self._live = published.snapshot.state
-        self._own = False
-        """Whether the live arrays may be written into: nobody else was handed them."""
-        self._block = block_size(self._live.input_width)
-        self._version = self._solved = 0
-        self.pending = 0.0
-        """Infinity after a class was removed."""
+        self._moment = Moment(published.snapshot.state)
+        self._block = block_size(self._moment.state.input_width)
         self._solving = threading.Lock()
         self._mine = threading.local()
         """``version``: the last one that this thread made."""
-        self._lessons: list[Lesson] | None = None
-        """What was learned since a checkpoint; None where nobody makes any."""
 
     @property
     def state(self) -> ModelState:
         """All that was learned; its readout may be older than its statistics."""
-        return self._live
+        return self._moment.state
+
+    @property
+    def pending(self) -> float:
+        """Samples learned since the published readout was up to date, infinity after a class was removed."""
+        moment = self._moment
+        return 0.0 if moment.version == self._solved else moment.pending
+
+    @property
+    def _solved(self) -> int:
+        """The version that the published readout is of."""
+        return self._published.snapshot.version
+
+    def settled(self) -> ModelState:
+        """The live state, nothing owed to its arrays."""
+        moment = self._moment
+        moment.owed.finish()
+        return moment.state
 
     def learn(self, x: Float32, names: list[str]) -> None:
         """Add checked samples to the statistics."""
+        self._statistics()
         self._add(Lesson(names, self._codes(x)))
 
     def _add(self, lesson: Lesson) -> None:
-        """Add samples of which the codes are known; the same lessons in the same order give the same bits."""
+        """Add samples of which the codes are known."""
         names, blocks = lesson.names, lesson.blocks
-        new = [name for name in dict.fromkeys(names) if name not in self._live.classes]
-        live = self._writable()
-        labels = _places(names, [*live.classes, *new])
-        gathered = None
-        if len(blocks) > 1:
-            # An error in a later block must leave nothing behind.
-            gathered = analytic.empty(live.layers[-1].weights.shape[0], len(live.classes) + len(new))
-            self._gather(gathered, blocks, labels)
-        statistics = live.statistics
-        assert statistics is not None
-        add_classes(live, new)
-        live.statistics = statistics = analytic.with_classes(statistics, len(live.classes))
-        if gathered is None:
-            self._gather(statistics, blocks, labels)
-        else:
-            statistics.gram += gathered.gram
-            statistics.class_sums += gathered.class_sums
-            statistics.class_counts += gathered.class_counts
-        self._count(blocks, labels, 1)
-        self.pending += len(names)
-        if self._lessons is not None:
-            self._lessons.append(lesson)
+        state = self._writable()
+        add_classes(state, [name for name in dict.fromkeys(names) if name not in state.classes])
+        assert state.statistics is not None
+        statistics = state.statistics = analytic.with_classes(state.statistics, len(state.classes))
+        labels = _places(names, state.classes)
+        codes = _by_layer(blocks)
+        writes = [*self._counted(state, codes, labels, 1), _sums(statistics, codes[-1], labels)]
+        statistics.class_counts = statistics.class_counts + np.bincount(labels, minlength=len(state.classes))
+        steps: list[Step] = [_constant(write) for write in writes]
+        steps += product_steps(statistics.gram, [block[-1] for block in blocks])
+        self._publish(state, steps, pending=self.pending + len(names), lessons=self._with(lesson))
 
     def unlearn(self, x: Float32, names: list[str]) -> None:
         """Take checked samples out again; a class that loses its last sample leaves the classes."""
-        unknown = [name for name in names if name not in self._live.classes]
+        classes = self.state.classes
+        unknown = [name for name in names if name not in classes]
         if unknown:
-            raise EdgeModelError(f"unknown class {unknown[0]!r}: the model knows {', '.join(self._live.classes)}")
+            raise EdgeModelError(f"unknown class {unknown[0]!r}: the model knows {', '.join(classes)}")
         statistics = self._statistics()
-        labels = _places(names, self._live.classes)
+        labels = _places(names, classes)
         blocks = self._codes(x)
-        gathered = analytic.empty(statistics.class_sums.shape[1], len(self._live.classes))
-        self._gather(gathered, blocks, labels)
-        rest = analytic.subtract(statistics, gathered)
+        gone = analytic.empty(statistics.class_sums.shape[1], len(classes))
+        for start, block in zip(range(0, len(x), self._block), blocks, strict=True):
+            analytic.accumulate(gone, block[-1], labels[start : start + self._block])
+        rest = analytic.rest_of_sums(statistics, gone)
         if not rest.class_counts.any():
             raise EdgeModelError("cannot unlearn every sample: nothing would be left to answer from")
-        live = self._writable(with_statistics=False)
-        live.statistics = rest
-        self._count(blocks, labels, -1)
-        self.pending += len(x)
-        emptied = np.flatnonzero((rest.class_counts == 0) & (gathered.class_counts > 0))
-        for index in emptied[::-1]:
-            self._drop(int(index))
+        state = self._writable(whole=True)
+        assert state.statistics is not None
+        for write in self._counted(state, _by_layer(blocks), labels, -1):
+            write.do()
+        state.statistics = Statistics(state.statistics.gram, rest.class_sums, rest.class_counts)
+        for index in np.flatnonzero((rest.class_counts == 0) & (gone.class_counts > 0))[::-1]:
+            _drop(state, int(index))
+        steps = difference_steps(state.statistics.gram, gone.gram)
+        self._publish(state, steps, pending=self.pending + len(x))
 
     def forget(self, name: str) -> None:
         """Remove class ``name``: its mean leaves the statistics with it, its inner scatter stays."""
-        index = self._live.classes.index(name)
-        statistics = self._statistics()
-        live = self._writable()
-        assert live.statistics is not None
-        samples = int(statistics.class_counts[index])
-        self.pending = math.inf
-        analytic.forget_mean(live.statistics.gram, statistics.class_sums[index].copy(), samples)
-        self._drop(index)
+        self._statistics()
+        state = self._writable(whole=True)
+        index = state.classes.index(name)
+        assert state.statistics is not None
+        gram, own = state.statistics.gram, state.statistics.class_sums[index].copy()
+        steps = forget_steps(gram, own, int(state.statistics.class_counts[index]))
+        _drop(state, index)
+        self._publish(state, steps, pending=math.inf)
 
     def dampen(
         self, name: str, samples: Float32, retained: Float32, names: list[str], options: DampeningOptions
@@ -137,17 +163,17 @@ class AnalyticLearner:
     def solve_with(self, options: AnalyticOptions) -> None:
         """Solve the readout by other options from now on."""
         self._statistics()
-        self._live = dataclasses.replace(self._live, analytic=options)
-        self._next_version()
-        self.pending = math.inf
+        state = dataclasses.replace(self.settled(), analytic=options)
+        self._publish(state, own=self._moment.own, pending=math.inf)
 
     def withheld(self) -> dict[str, int]:
         """Classes that are not answered, and how many samples each has."""
-        statistics, options = self._live.statistics, self._live.analytic
+        state = self.state
+        statistics, options = state.statistics, state.analytic
         if statistics is None or options is None:
             return {}
         few = np.flatnonzero(analytic.withheld(statistics.class_counts, options))
-        return {self._live.classes[index]: int(statistics.class_counts[index]) for index in few}
+        return {state.classes[index]: int(statistics.class_counts[index]) for index in few}
 
     def refresh(self, learning: threading.RLock) -> None:
         """Solve a readout that is older than its statistics.
@@ -156,119 +182,144 @@ class AnalyticLearner:
         to wait for someone else's learning or solving.
         """
         mine = getattr(self._mine, "version", 0) > self._solved
-        if not self._solving.acquire(blocking=mine):
-            return
-        try:
-            if self._version == self._solved or not learning.acquire(blocking=mine):
-                return
-            try:
-                unsolved = self._unsolved()
-            finally:
-                learning.release()
-            self._solve(unsolved)
-        finally:
-            self._solving.release()
+
+        def solve() -> None:
+            if self._moment.version != self._solved:
+                unsolved = attempt(learning, mine, self._unsolved)
+                if unsolved is not None:
+                    self._solve(unsolved)
+
+        attempt(self._solving, mine, solve)
 
     def _unsolved(self) -> Unsolved:
         """The equations of the readout as of now."""
-        assert self._live.analytic is not None
-        system = analytic.prepare(self._statistics(), self._live.analytic)
-        return Unsolved(self._version, self._live.classes, system)
+        statistics, options = self._statistics(), self.state.analytic
+        assert options is not None
+        return Unsolved(self._moment, analytic.prepare(statistics, options))
 
     def _solve(self, unsolved: Unsolved) -> None:
         """Solve, the slow part, under no lock that learning waits for, and publish unless a newer one is."""
-        readout, kind = analytic.rounded(*unsolved.system.solve(), self._live.values_type)
-        changes = {"classes": unsolved.classes, "readout": readout, "values_type": kind}
-        fresh = Snapshot(dataclasses.replace(self._live, statistics=None, **changes))  # type: ignore[arg-type]
-        with self._published.gate:
-            if unsolved.version > self._solved:
-                self._published.snapshot, self._solved = fresh, unsolved.version
-                if self._solved == self._version:
-                    self.pending = 0.0
+        state = unsolved.moment.state
+        readout, kind = analytic.rounded(*unsolved.system.solve(), state.values_type)
+        solved = dataclasses.replace(state, readout=readout, values_type=kind).answering
+        self._published.put_newer(Snapshot(solved, unsolved.moment.version))
 
     def whole(self) -> ModelState:
         """The live state, with the readout solved if it is not."""
-        if self._version != self._solved:
+        state = self.settled()
+        if self._moment.version != self._solved:
             self._solve(self._unsolved())
         solved = self._published.snapshot.state
-        return dataclasses.replace(self._live, readout=solved.readout, values_type=solved.values_type)
+        return dataclasses.replace(state, readout=solved.readout, values_type=solved.values_type)
 
     def lend(self) -> ModelState:
         """The same, for the caller to keep: the live arrays are copied before the next change."""
         state = self.whole()
         self._published.snapshot.lent = True
-        self._own = False
+        self._moment = dataclasses.replace(self._moment, own=False)
         return state
 
     def replace(self, **changes: Any) -> None:
         """Change plain fields of the live state and, solved before, of the published one."""
-        self.whole()
-        self._live = dataclasses.replace(self._live, **changes)
-        self._published.put_changed(**changes)
+        state = self.whole()
+        solved = dataclasses.replace(self._published.snapshot.state, **changes)
+        own = self._moment.own
+        # Broken off between the two, the model is as after it: a prediction only has to solve once more.
+        self._publish(dataclasses.replace(state, **changes), own=own, pending=math.inf)
+        self._published.put_newer(Snapshot(solved, self._moment.version))
 
     def record(self) -> Record:
         """The codes of the samples learned since the last call; the first call begins to remember them."""
-        lessons, self._lessons = self._lessons or [], []
-        return encode(lessons)
+        lessons, count = self._moment.lessons or ([], 0)
+        record = encode(lessons[:count])
+        self._moment = dataclasses.replace(self._moment, lessons=([], 0))
+        return record
 
     def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
         """Learn what :meth:`record` gave, without its samples. Raises EdgeModelError."""
-        for lesson in list(decode(fields, arrays, self._live.layers, self._block)):
+        self._statistics()
+        for lesson in list(decode(fields, arrays, self.state.layers, self._block)):
             self._add(lesson)
 
     def _statistics(self) -> Statistics:
-        if self._live.statistics is None:
+        statistics = self.settled().statistics
+        if statistics is None:
             raise EdgeModelError("the model carries no learning state: export it without --no-learning-state")
-        return self._live.statistics
+        return statistics
 
-    def _writable(self, with_statistics: bool = True) -> ModelState:
-        statistics = self._statistics()
-        if not self._own:
-            self._live = writable_copy(self._live)
-            if with_statistics:
-                self._live.statistics = Statistics(
-                    statistics.gram.copy(), statistics.class_sums.copy(), statistics.class_counts.copy()
-                )
-            self._own = True
-        self._next_version()
-        return self._live
+    def _writable(self, whole: bool = False) -> ModelState:
+        """A copy of the live state of which the Gram matrix may be written into once it is published.
 
-    def _next_version(self) -> None:
-        with self._published.gate:
-            self._version += 1
-        self._mine.version = self._version
+        So may the other arrays; where ``whole``, they are copies, and may be written into at once.
+        """
+        state = self.settled()
+        assert state.statistics is not None
+        own = self._moment.own
+        if whole or not own:
+            copy = writable_copy(state)
+        else:
+            copy = dataclasses.replace(state, layers=[dataclasses.replace(layer) for layer in state.layers])
+        gram = state.statistics.gram if own else state.statistics.gram.copy()
+        sums = state.statistics.class_sums if own and not whole else state.statistics.class_sums.copy()
+        copy.statistics = Statistics(gram, sums, state.statistics.class_counts)
+        return copy
+
+    def _publish(self, state: ModelState, steps: Sequence[Step] = (), own: bool = True, **changes: Any) -> None:
+        """Let ``state`` with ``steps`` written into its arrays be what is learned; then write them."""
+        changed = {"state": state, "own": own, "owed": Changes(steps), **changes}
+        version = self._mine.version = self._moment.version + 1
+        self._moment = dataclasses.replace(self._moment, version=version, **changed)
+        self._moment.owed.finish()
+
+    def _with(self, lesson: Lesson) -> tuple[list[Lesson], int] | None:
+        """What is remembered, and ``lesson``."""
+        if self._moment.lessons is None:
+            return None
+        lessons, count = self._moment.lessons
+        lessons[count:] = [lesson]
+        return lessons, count + 1
 
     def _codes(self, x: Float32) -> list[list[Codes]]:
-        state = self._live
+        state = self.state
         blocks = []
         for start in range(0, len(x), self._block):
             u = preprocess(x[start : start + self._block], state.center, state.epsilon)
             blocks.append([each.codes for each in forward(state.layers, u)])
         return blocks
 
-    def _gather(self, statistics: Statistics, blocks: list[list[Codes]], labels: NDArray[np.intp]) -> None:
-        for number, codes in enumerate(blocks):
-            analytic.accumulate(statistics, codes[-1], labels[number * self._block : (number + 1) * self._block])
+    def _counted(
+        self, state: ModelState, codes: list[Codes], labels: NDArray[np.intp], sign: int
+    ) -> Iterator[Write]:
+        """Count samples: plain fields at once, the neurons of each layer by what is to be written."""
+        change = sign * np.bincount(labels, minlength=len(state.classes))
+        state.class_samples = np.maximum(state.class_samples + change, 0)
+        state.samples_seen = max(state.samples_seen + sign * len(labels), 0)
+        state.task_samples = max(state.task_samples + sign * len(labels), 0)
+        for layer, code in zip(state.layers, codes, strict=True):
+            yield from counted(layer, code, Touched.by(code), labels, sign)
 
-    def _count(self, blocks: list[list[Codes]], labels: NDArray[np.intp], sign: int) -> None:
-        live = self._live
-        for number, codes in enumerate(blocks):
-            for layer, code in zip(live.layers, codes, strict=True):
-                touched = Touched.by(code)
-                count(layer, code, touched, labels[number * self._block : (number + 1) * self._block], sign)
-        change = sign * np.bincount(labels, minlength=len(live.classes))
-        live.class_samples = np.maximum(live.class_samples + change, 0)
-        live.samples_seen = max(live.samples_seen + sign * len(labels), 0)
-        live.task_samples = max(live.task_samples + sign * len(labels), 0)
 
-    def _drop(self, index: int) -> None:
-        live = self._live
-        statistics = self._statistics()
-        drop_class(live, index)
-        keep = np.delete(np.arange(len(statistics.class_counts)), index)
-        live.statistics = analytic.select_classes(statistics, keep)
+def _by_layer(blocks: list[list[Codes]]) -> list[Codes]:
+    """Codes of all samples, layer by layer."""
+    return [Codes.concatenate(parts) for parts in zip(*blocks, strict=True)]
+
+
+def _sums(statistics: Statistics, codes: Codes, labels: NDArray[np.intp]) -> Write:
+    return analytic.summed(statistics.class_sums, codes, Touched.by(codes), labels)
+
+
+def _constant(write: Write) -> Step:
+    return lambda: write
 
 
 def _places(names: list[str], classes: list[str]) -> NDArray[np.intp]:
     places = {name: number for number, name in enumerate(classes)}
     return np.fromiter((places[name] for name in names), np.intp, len(names))
+
+
+def _drop(state: ModelState, index: int) -> None:
+    """Remove a class from a copy, the Gram matrix aside."""
+    assert state.statistics is not None
+    keep = np.delete(np.arange(len(state.classes)), index)
+    drop_class(state, index)
+    state.statistics = analytic.select_classes(state.statistics, keep)

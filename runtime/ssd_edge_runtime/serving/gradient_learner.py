@@ -38,17 +38,19 @@ class GradientLearner:
     the next call. A copy still being read, or lent to the caller, is left alone and a fresh one made.
     """
 
-    pending = 0.0
+    pending: float = 0.0
 
     def __init__(self, published: Published) -> None:
         self._published = published
-        self._begin(published.snapshot.state)
+        state = published.snapshot.state
+        self._begin(state)
+        published.snapshot.teacher = self._restored(state)
+
+    def _restored(self, state: ModelState) -> Teacher | None:
+        return None if state.teacher is None else Teacher.restore(state, state.teacher, self._indexes)
 
     def _begin(self, state: ModelState) -> None:
         self._indexes = [RowIndex(layer.weights) for layer in state.layers]
-        self._teacher: Teacher | None = None
-        if state.teacher is not None:
-            self._teacher = Teacher.restore(state, state.teacher, self._indexes)
         self._spare: Snapshot | None = None
         self._behind: list[list[Rows]] = []
         self._places: dict[str, int] = {}
@@ -58,6 +60,10 @@ class GradientLearner:
         """What is published, which is all but the teacher."""
         return self._published.snapshot.state
 
+    def settled(self) -> ModelState:
+        """The same: what is published is never written into."""
+        return self.state
+
     def learn(self, x: Float32, names: list[str]) -> None:
         """Learn checked samples in mini-batches; a class never seen opens a task boundary first."""
         published = self._published.snapshot
@@ -65,25 +71,24 @@ class GradientLearner:
             raise EdgeModelError("the model carries no learning state: export it without --no-learning-state")
         places = self._places_of(published.state.classes)
         new = [name for name in dict.fromkeys(names) if name not in places]
-        teacher = self._teacher
+        teacher = published.teacher
         size = teacher.size() if teacher else ()
         fresh = self._take_spare(published)
         try:
             if new:
-                self._open_boundary(fresh.state)
+                taught = self._open_boundary(fresh.state, teacher)
                 add_classes(fresh.state, new)
-                fresh = Snapshot(fresh.state)
+                fresh = Snapshot(fresh.state, teacher=taught)
                 places = self._places_of(fresh.state.classes)
-            self._learn_batches(fresh.state, x, np.array([places[name] for name in names], np.intp))
+            self._learn_batches(fresh, x, np.array([places[name] for name in names], np.intp))
+            fresh.rewritten()
+            self._spare = None if new else published
+            self._published.put(fresh)
         except BaseException:
             self._spare = None
-            self._teacher = teacher
-            if teacher is not None:
+            if teacher is not None and self._published.snapshot is not fresh:
                 teacher.cut(size)
             raise
-        fresh.rewritten()
-        self._spare = None if new else published
-        self._published.put(fresh)
 
     def _take_spare(self, published: Snapshot) -> Snapshot:
         spare = self._spare
@@ -92,6 +97,7 @@ class GradientLearner:
         else:
             self._catch_up(spare.state, published.state)
         self._behind = [[] for _ in published.state.layers]
+        spare.teacher = published.teacher
         return spare
 
     def _catch_up(self, spare: ModelState, published: ModelState) -> None:
@@ -117,13 +123,14 @@ class GradientLearner:
             self._places = {name: number for number, name in enumerate(classes)}
         return self._places
 
-    def _learn_batches(self, state: ModelState, x: Float32, labels: NDArray[np.intp]) -> None:
+    def _learn_batches(self, fresh: Snapshot, x: Float32, labels: NDArray[np.intp]) -> None:
+        state = fresh.state
         assert state.learning is not None
         size = state.learning.batch_size
         for start in range(0, len(x), size):
             u = preprocess(x[start : start + size], state.center, state.epsilon)
             batch = labels[start : start + size]
-            changed = step(state, self._indexes, self._teacher, u, batch, state.learning)
+            changed = step(state, self._indexes, fresh.teacher, u, batch, state.learning)
             for behind, rows in zip(self._behind, changed, strict=True):
                 behind.append(rows)
         state.class_samples += np.bincount(labels, minlength=len(state.class_samples))
@@ -134,24 +141,26 @@ class GradientLearner:
         """Make the model as it is now the teacher, unless nothing was counted since the last boundary."""
         if self.state.task_samples:
             state = _own_copy(self.state)
-            self._open_boundary(state)
-            self._publish_fresh(state)
+            teacher = self._open_boundary(state, self._published.snapshot.teacher)
+            self._publish_fresh(state, teacher)
         return True
 
-    def _open_boundary(self, state: ModelState) -> None:
+    def _open_boundary(self, state: ModelState, teacher: Teacher | None) -> Teacher | None:
+        """The teacher from now on; ``teacher``, the one until now, where nothing was counted under it."""
         if state.task_samples == 0:
-            return
+            return teacher
         options = state.learning.distill if state.learning else None
-        self._teacher = Teacher.at_boundary(state, options) if options else None
+        teacher = Teacher.at_boundary(state, options) if options else None
         for layer, behind in zip(state.layers, self._behind, strict=False):
             layer.task_count[:] = 0
             behind.append(np.arange(len(layer.task_count)))
         state.task_samples = 0
+        return teacher
 
-    def _publish_fresh(self, state: ModelState) -> None:
+    def _publish_fresh(self, state: ModelState, teacher: Teacher | None) -> None:
         """Publish a copy that owes nothing to the one published until now, nor to the spare one."""
         self._spare = None
-        self._published.put(Snapshot(state))
+        self._published.put(Snapshot(state, teacher=teacher))
 
     def unlearn(self, x: Float32, names: list[str]) -> None:
         """Raises EdgeModelError: what a sample did to the weights is not known."""
@@ -161,9 +170,8 @@ class GradientLearner:
         """Remove a class from the readout, the counts and the teacher."""
         index = self.state.classes.index(name)
         state = _without_class(self.state, index)
-        if self._teacher is not None:
-            self._teacher = self._teacher.without_class(state, index, self._indexes)
-        self._publish_fresh(state)
+        teacher = self._published.snapshot.teacher
+        self._publish_fresh(state, teacher and teacher.without_class(state, index, self._indexes))
 
     def dampen(
         self, name: str, samples: Float32, retained: Float32, names: list[str], options: DampeningOptions
@@ -180,10 +188,9 @@ class GradientLearner:
         kept = labels - (labels > index)
         weights = sum(layer.weights.nonzeros for layer in state.layers) + state.readout.weights.size
         before, after = (accuracy(CSREngine(each), retained, kept) for each in (plain, state))
-        if self._teacher is not None:
-            # The old teacher still knows the class.
-            self._teacher = Teacher(state, len(state.classes), self._teacher.selected)
-        self._publish_fresh(state)
+        teacher = self._published.snapshot.teacher
+        # The old teacher still knows the class.
+        self._publish_fresh(state, teacher and Teacher(state, len(state.classes), teacher.selected))
         return DampeningReport(dampened, weights, before, after)
 
     def solve_with(self, options: AnalyticOptions) -> None:
@@ -199,8 +206,9 @@ class GradientLearner:
 
     def whole(self) -> ModelState:
         """The published state with the teacher."""
-        teacher = self._teacher.store(self._indexes) if self._teacher else None
-        return dataclasses.replace(self.state, teacher=teacher)
+        snapshot = self._published.snapshot
+        teacher = snapshot.teacher.store(self._indexes) if snapshot.teacher else None
+        return dataclasses.replace(snapshot.state, teacher=teacher)
 
     def lend(self) -> ModelState:
         """The same, for the caller to keep."""
@@ -227,9 +235,10 @@ class GradientLearner:
         EdgeModelError.unless(_build(head) == _build(own.head), "a journal's record is not of this model")
         state = dataclasses.replace(head, encoder=own.encoder, input_shape=own.input_shape)
         self._begin(state)
-        self._publish_fresh(state)
+        fresh = Snapshot(state, teacher=self._restored(state))
         # Its arrays are read-only.
-        self._published.snapshot.lent = True
+        fresh.lent = True
+        self._published.put(fresh)
 
 
 def _own_copy(state: ModelState) -> ModelState:

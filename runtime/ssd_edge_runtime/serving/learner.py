@@ -25,12 +25,19 @@ class Learner(Protocol):
     changes nothing.
     """
 
-    pending: float
-    """Samples learned since the published readout was brought up to date; 0 where it always is."""
+    @property
+    def pending(self) -> float:
+        """Samples learned since the published readout was brought up to date; needs no lock."""
 
     @property
     def state(self) -> ModelState:
-        """All that was learned, teacher and a readout not solved yet aside; needs no lock."""
+        """All that was learned, teacher and a readout not solved yet aside; needs no lock.
+
+        Its arrays may be about to change: :meth:`settled` is for reading them.
+        """
+
+    def settled(self) -> ModelState:
+        """The same, with all changes of its arrays made."""
 
     def learn(self, x: Float32, names: list[str]) -> None:
         """Learn samples float32 (N, d) with their class names in one pass; names never seen open classes."""

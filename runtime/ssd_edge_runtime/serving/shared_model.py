@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.arrays import Float32
+from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.serving.learner import Learner
 from ssd_edge_runtime.serving.snapshot import Published
@@ -25,12 +28,13 @@ class SharedModel:
     - ``learning`` guards :attr:`changed` and all that the learner holds: the live state with its statistics, the
       teacher, the spare copy, what a checkpoint remembers. The caller takes it around all but :meth:`answer`,
       :attr:`state` and :attr:`solve_every`. A prediction holds it only while it copies what is to be solved.
-    - ``Published.gate`` guards ``Published.snapshot``, every ``Snapshot.readers``, and which change the published
-      readout is as old as: ``AnalyticLearner._version``, ``_solved`` and the return of ``pending`` to 0. It is
-      held for a few assignments.
+    - ``Published.gate`` guards ``Published.snapshot`` and every ``Snapshot.readers``. It is held for a few
+      assignments.
     - ``Snapshot._building`` and ``Intake._opening`` guard the one ONNX Runtime session that each makes.
 
-    No arrays of a snapshot are written while it is published, read or lent. Arguments are checked already.
+    No arrays of a snapshot are written while it is published, read or lent; an engine belongs to the snapshot that
+    it serves. A change is prepared aside and published by one assignment: an error or an interrupt anywhere leaves
+    the model as it was or as the change makes it. Arguments are checked already.
     """
 
     def __init__(self, state: ModelState) -> None:
@@ -53,28 +57,31 @@ class SharedModel:
             self._learner.refresh(self.learning)
         return self._published.answer(x, engine, threads)
 
+    def settled(self) -> ModelState:
+        """The same, for reading its arrays."""
+        return self._learner.settled()
+
     def learn(self, x: Float32, names: list[str]) -> None:
         """Learn samples in one pass."""
-        self._learner.learn(x, names)
-        self.changed = True
+        with self._changing():
+            self._learner.learn(x, names)
 
     def unlearn(self, x: Float32, names: list[str]) -> None:
         """Take samples out of an analytic readout."""
-        self._learner.unlearn(x, names)
-        self.changed = True
+        with self._changing():
+            self._learner.unlearn(x, names)
 
     def forget(self, name: str) -> None:
         """Remove a class."""
-        self._learner.forget(name)
-        self.changed = True
+        with self._changing():
+            self._learner.forget(name)
 
     def dampen(
         self, name: str, samples: Float32, retained: Float32, names: list[str], options: DampeningOptions
     ) -> DampeningReport:
         """Remove a class from a gradient readout and dampen what served it."""
-        report = self._learner.dampen(name, samples, retained, names, options)
-        self.changed = True
-        return report
+        with self._changing():
+            return self._learner.dampen(name, samples, retained, names, options)
 
     def boundary(self) -> None:
         """Open a task boundary under the gradient readout."""
@@ -82,8 +89,8 @@ class SharedModel:
 
     def solve_with(self, options: AnalyticOptions) -> None:
         """Solve an analytic readout by other options."""
-        self._learner.solve_with(options)
-        self.changed = True
+        with self._changing():
+            self._learner.solve_with(options)
 
     def withheld(self) -> dict[str, int]:
         """Classes that an analytic readout does not answer, and their samples."""
@@ -99,8 +106,8 @@ class SharedModel:
 
     def replace(self, **changes: Any) -> None:
         """Change plain fields of the state."""
-        self._learner.replace(**changes)
-        self.changed = True
+        with self._changing():
+            self._learner.replace(**changes)
 
     def record(self, progress: dict[str, int]) -> bytes:
         """What was learned since the last record, for :meth:`replay`, with ``progress`` on top."""
@@ -109,8 +116,18 @@ class SharedModel:
 
     def replay(self, record: bytes) -> None:
         """Learn again what a record holds. Raises EdgeModelError for one that is not of this model."""
-        self._learner.replay(*records.decode(record))
-        self.changed = True
+        with self._changing():
+            self._learner.replay(*records.decode(record))
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Note a change before it is made: after an interrupt a file is rather written once too often."""
+        before, self.changed = self.changed, True
+        try:
+            yield
+        except EdgeModelError:
+            self.changed = before
+            raise
 
 
 def _learner(published: Published) -> Learner:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.network.engines import CSREngine, Engine, OnnxEngine, choose
 from ssd_edge_runtime.state import ModelState
 
+if TYPE_CHECKING:
+    from ssd_edge_runtime.gradient.teacher import Teacher
+
 
 class Snapshot:
     """Readers predict from a snapshot; nobody writes into it while it is published, lent or being read."""
 
-    def __init__(self, state: ModelState) -> None:
+    def __init__(self, state: ModelState, version: int = 0, teacher: Teacher | None = None) -> None:
         self.state = state
+        self.version = version
+        """The change of an analytic learner that its readout is as old as."""
+        self.teacher = teacher
+        """Of a gradient learner, published with what it taught."""
         self.readers = 0
         self.lent = False
         """Whether its arrays were handed to the caller: then they are never written again."""
@@ -71,10 +78,16 @@ class Published:
         with self.gate:
             self.snapshot = snapshot
 
+    def put_newer(self, snapshot: Snapshot) -> None:
+        """The same, unless one of a later version is there."""
+        with self.gate:
+            if snapshot.version > self.snapshot.version:
+                self.snapshot = snapshot
+
     def put_changed(self, **changes: Any) -> None:
         """Let them read the same arrays with other plain fields."""
         old = self.snapshot
-        fresh = Snapshot(dataclasses.replace(old.state, **changes))
+        fresh = Snapshot(dataclasses.replace(old.state, **changes), old.version, old.teacher)
         fresh.lent = old.lent
         self.put(fresh)
 

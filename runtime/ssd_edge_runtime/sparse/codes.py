@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,18 @@ class Codes:
         np.cumsum(np.bincount(sample, minlength=samples), out=indptr[1:])
         values = rows.ravel()[flat] - thresholds[sample]
         return cls(indptr, (flat - sample * neurons).astype(np.int32), values, rows.shape)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Codes]) -> Codes:
+        """The samples of all ``parts``, over the same neurons, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        indptr = np.zeros(sum(part.shape[0] for part in parts) + 1, np.int32)
+        np.cumsum(np.concatenate([np.diff(part.indptr) for part in parts]), out=indptr[1:])
+        neurons, values = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("neurons", "values")
+        )
+        return cls(indptr, neurons, values, (len(indptr) - 1, parts[0].shape[1]))
 
     def to_dense(self) -> Float32:
         """The float32 (N, n) array."""

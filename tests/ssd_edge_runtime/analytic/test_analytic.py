@@ -42,11 +42,12 @@ def test_statistics_are_their_definition(n: int, k: int) -> None:
     np.testing.assert_array_equal(statistics.class_counts, [17, 17, 16, 0])
 
 
-def test_scatter_and_product_agree() -> None:
+def test_scatter_and_product_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = Codes.from_dense(codes_of(1, 30, 50, 20))
     scattered, product = np.zeros((2, gram.packed_size(50)))
-    gram.scatter(scattered, codes)
-    gram.add_product(product, codes.to_dense().astype(np.float64))
+    for packed, scatter in ((scattered, True), (product, False)):
+        monkeypatch.setattr(gram, "scatter_is_cheaper", lambda codes, scatter=scatter: scatter)
+        gram.add_samples(packed, codes)
     np.testing.assert_allclose(scattered, product, rtol=1e-13, atol=1e-14)
 
 

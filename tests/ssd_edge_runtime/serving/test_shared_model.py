@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from small_models import analytic_state, gradient_state, samples
 import ssd_edge_runtime
 from ssd_edge_runtime import AnalyticOptions, EdgeModel, EdgeModelError, analytic
 from ssd_edge_runtime.gradient.dampening import DampeningOptions
+from ssd_edge_runtime.network import engines
 from ssd_edge_runtime.serving.shared_model import SharedModel
 
 BOTH = pytest.mark.parametrize("make", [gradient_state, analytic_state])
@@ -54,6 +57,52 @@ def test_a_prediction_sees_a_whole_state(make) -> None:
     assert model.logits(x).tobytes() == twin.logits(x).tobytes()
 
 
+@pytest.mark.parametrize("engine", ["csr", "onnxruntime", "auto"])
+@BOTH
+def test_a_prediction_sees_whole_classes_while_others_are_opened(make, engine: str, monkeypatch) -> None:
+    if engine != "csr":
+        pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(engines, "LARGE_ENOUGH", 1)
+    monkeypatch.setattr(engines, "SETTLED", 0)
+    x, _ = samples(1, 4)
+    opened = [(samples(seed, 3)[0], [f"new {seed}", "0", f"newer {seed}"]) for seed in range(20)]
+
+    def changes(model: EdgeModel) -> Iterator[EdgeModel]:
+        for number, lesson in enumerate(opened):
+            yield model.partial_fit(*lesson)
+            if number % 4 == 3:
+                yield model.rename(f"new {number}", f"old {number}")
+                yield model.forget(f"newer {number}")
+
+    twin = EdgeModel(make(), engine="csr")
+    legal = {tuple(twin.classes_): twin.logits(x)}
+    for changed in changes(twin):
+        legal[tuple(changed.classes_)] = changed.logits(x)
+    model, failures, seen, done = EdgeModel(make(), engine=engine), [], [], threading.Event()
+
+    def predict() -> None:
+        while not done.is_set():
+            try:
+                state, logits = model._answers(x)
+                seen.append((tuple(state.classes), logits))
+            except Exception as error:
+                failures.append(error)
+                return
+
+    readers = [threading.Thread(target=predict) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for _ in changes(model):
+        time.sleep(0.003)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert not failures
+    assert len({classes for classes, _ in seen}) > 3
+    for classes, logits in seen:
+        np.testing.assert_allclose(logits, legal[classes], rtol=1e-3, atol=1e-3 * np.abs(logits).max())
+
+
 def test_predictions_wait_for_neither_learning_nor_a_solve_of_another_thread(monkeypatch) -> None:
     model = EdgeModel(analytic_state())
     x, y = samples(1, 8)
@@ -81,8 +130,8 @@ def test_predictions_wait_for_neither_learning_nor_a_solve_of_another_thread(mon
     solver.join()
     assert np.abs(model.logits(x) - before).max() > 0
     with model._shared.learning:
-        model._shared._learner._version += 1
-        model._shared._learner.pending += 1
+        learner = model._shared._learner
+        learner._moment = dataclasses.replace(learner._moment, version=learner._moment.version + 1, pending=1)
         reader = threading.Thread(target=model.logits, args=(x,))
         reader.start()
         reader.join(5)
