@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -37,7 +38,8 @@ class EdgeModel:
     encoder, samples are what that takes. Labels are class names; a whole number i is the class named
     ``str(i)``. Whatever raises :class:`EdgeModelError` changes nothing. One thread may learn while others
     predict: a prediction sees the state before or after a call, never a mixture, and waits for no learning that
-    its own thread did not ask for.
+    its own thread did not ask for. ``copy`` and ``pickle`` give a model of its own, equal and independent: for
+    trying a lesson out, and for other processes of the same version; what is kept is kept by :meth:`save`.
 
     >>> model = EdgeModel.load("model.onnx")  # doctest: +SKIP
     >>> model.partial_fit(x, ["bag", "bag"]).predict(x)  # doctest: +SKIP
@@ -61,6 +63,18 @@ class EdgeModel:
         self._shared = SharedModel(state)
         self.detector: LossDetector | None = None
         """Opens a task boundary where the loss of a stream rises for good (gradient readout)."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What ``pickle`` and ``copy`` go by: a model of its own, as this one is now, with its readout solved."""
+        with self._shared.learning:
+            return {**vars(self), "_intake": None, "_shared": self._shared.handed_over()}
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        vars(self).update(values)
+        state = values["_shared"]["state"]
+        self._intake = Intake(state, self._threads)
+        self._shared = SharedModel(**values["_shared"])
+        self.detector = copy.deepcopy(self.detector)
 
     @classmethod
     def load(

@@ -37,11 +37,11 @@ class SharedModel:
     the model as it was or as the change makes it. Arguments are checked already.
     """
 
-    def __init__(self, state: ModelState) -> None:
+    def __init__(self, state: ModelState, changed: bool = False, solve_every: int = 1) -> None:
         self.learning = threading.RLock()
-        self.changed = False
+        self.changed = changed
         """Whether the model differs from the file it came from."""
-        self.solve_every = 1
+        self.solve_every = solve_every
         """Samples learned before a prediction solves an analytic readout again."""
         self._published = Published(state)
         self._learner = _learner(self._published)
@@ -103,6 +103,10 @@ class SharedModel:
     def lend(self) -> ModelState:
         """The whole state, for the caller to keep: its arrays are never written again."""
         return self._learner.lend()
+
+    def handed_over(self) -> dict[str, Any]:
+        """The arguments that make another one, equal to this and independent of it."""
+        return {"state": self.lend(), "changed": self.changed, "solve_every": self.solve_every}
 
     def replace(self, **changes: Any) -> None:
         """Change plain fields of the state."""
