@@ -150,7 +150,8 @@ def write_model(path: str | Path, state: ModelState, *, learning_state: bool = T
     """
     place = Path(path)
     check_place(place)
-    numbered = replace(state, generation=storage.next_generation(place))
+    there = model_file.digest_of(model_file.read_file(place)) if place.exists() else None
+    numbered = replace(state, generation=storage.next_generation(place), replaced=there)
     storage.save(place, model_file.to_bytes(numbered, learning_state=learning_state))
     return place
 

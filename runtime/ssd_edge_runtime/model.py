@@ -238,17 +238,20 @@ class EdgeModel:
         ``announce`` is told the new file's digest before it takes its place.
         Raises :class:`EdgeModelError` if the file changed since this model was loaded from it.
         """
-        from ssd_edge_runtime.storage import save_state, successor
+        from ssd_edge_runtime.storage import save_state
 
         with self._shared.learning:
-            state = self._shared.whole()
-            if self._shared.changed:
-                state = successor(state, path, self._source)
-            self._source = save_state(
-                state, path, self._source, keep=keep, keep_replaced=keep_replaced, announce=announce
+            state, self._source = save_state(
+                self._shared.whole(),
+                path,
+                self._source,
+                changed=self._shared.changed,
+                keep=keep,
+                keep_replaced=keep_replaced,
+                announce=announce,
             )
             if self._shared.changed:
-                self._shared.replace(generation=state.generation, parent=state.parent)
+                self._shared.replace(generation=state.generation, parent=state.parent, replaced=state.replaced)
             self._shared.changed = False
             return state.generation
 

@@ -130,6 +130,8 @@ class ModelState:
     """Counts the saves of this model: the exported file is generation 1."""
     parent: str | None = None
     """Digest of the file this one was learned from."""
+    replaced: str | None = None
+    """Digest of the file whose place this one took, where that is not the parent: of a merge, an export."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """How trained, how pruned, by which versions: JSON."""
     encoder: Encoder | None = None

@@ -21,7 +21,7 @@ Example:
 @model_argument
 @common_options
 def command(model: Path, as_json: bool) -> None:
-    """List MODEL and its earlier generations, the newest first, with what each had learned."""
+    """List MODEL and its earlier generations, the newest first, with what each had learned and grew from."""
     from ssd_edge.on_device import history
 
     document = history(model)
@@ -34,10 +34,11 @@ def command(model: Path, as_json: bool) -> None:
 
 def as_text(row: dict[str, Any]) -> str:
     """One line per generation; ``*`` marks the current one."""
-    mark = "*" if row["current"] else " "
+    mark, time = "*" if row["current"] else " ", row["time"] or f"{'no date':<25}"
     if row["problem"]:
-        return f"{mark} {row['generation']:>4}  {row['time']}  damaged: {row['problem']}"
+        return f"{mark} {row['generation']:>4}  {time}  damaged: {row['problem']}"
+    after = f"  after {row['previous'][:12]}" if row["previous"] else ""
     return (
-        f"{mark} {row['generation']:>4}  {row['time']}  {row['samples']:>8} samples  "
-        f"{len(row['classes']):>4} classes  {row['digest'][:12]}"
+        f"{mark} {row['generation']:>4}  {time}  {row['samples']:>8} samples  "
+        f"{len(row['classes']):>4} classes  {row['digest'][:12]}{after}"
     )

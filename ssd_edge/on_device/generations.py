@@ -13,8 +13,9 @@ from ssd_edge_runtime.storage import Generation
 def history(model: str | Path) -> dict[str, Any]:
     """The file ``model`` and its earlier generations: ``file``, and ``generations``, the newest first.
 
-    Each has ``generation`` (its number), ``current``, ``time`` in UTC by the clock of the moment it was written,
-    ``samples``, ``classes``, ``file_bytes``, ``digest``, ``parent`` (the digest of what it was learned from) and
+    Each has ``generation`` (its number), ``current``, ``time`` in UTC by the clock of the moment it was written
+    (null where that is no date), ``samples``, ``classes``, ``file_bytes``, ``digest``, ``parent`` (the digest of
+    what it was learned from), ``previous`` (of the one whose place it took, to which :func:`rollback` goes) and
     ``problem``, null unless it is damaged. Raises OSError.
 
     >>> [row["samples"] for row in history("model.onnx")["generations"]]  # doctest: +SKIP
@@ -23,12 +24,13 @@ def history(model: str | Path) -> dict[str, Any]:
     return {"file": str(model), "generations": [describe(generation) for generation in storage.history(model)]}
 
 
-def rollback(model: str | Path, to: int | None = None, *, lock_timeout: float = 10.0) -> dict[str, Any]:
+def rollback(model: str | Path, to: int | str | None = None, *, lock_timeout: float = 10.0) -> dict[str, Any]:
     """Make an earlier generation current; what was current is kept, so that one can return to it.
 
-    ``to``: its number, None for the one before; ``lock_timeout``: seconds to wait for another process that is
+    ``to``: its number, or the first digits of its digest, four at least; None for the one whose place the current
+    one took, never one that was rejected since. ``lock_timeout``: seconds to wait for another process that is
     writing the file. Returns the generation as :func:`history` describes it. Raises EdgeModelError where there is
-    no such generation or it is damaged, OSError.
+    no such generation, it is damaged, or more than one could be meant, OSError.
 
     >>> rollback("model.onnx")["samples"]  # doctest: +SKIP
     0
@@ -41,11 +43,20 @@ def describe(generation: Generation) -> dict[str, Any]:
     return {
         "generation": generation.number,
         "current": generation.current,
-        "time": datetime.fromtimestamp(generation.time, UTC).isoformat(timespec="seconds"),
+        "time": _utc(generation.time),
         "samples": generation.samples,
         "classes": generation.classes,
         "file_bytes": generation.file_bytes,
         "digest": generation.digest,
         "parent": generation.parent,
+        "previous": generation.previous,
         "problem": generation.problem,
     }
+
+
+def _utc(time: float) -> str | None:
+    """None where a file's time is no date, as a clock that is off, or a hostile archive, may leave it."""
+    try:
+        return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -161,6 +161,7 @@ def decode(header: Header, memory_limit: int | None = None) -> ModelState:
         class_samples=np.array(manifest.class_samples, np.int64),
         generation=manifest.generation,
         parent=manifest.parent,
+        replaced=manifest.replaced,
         provenance=manifest.provenance,
         encoder=encoder,
     )

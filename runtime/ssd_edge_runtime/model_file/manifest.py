@@ -42,6 +42,7 @@ class Manifest:
     class_samples: list[int]
     generation: int
     parent: str | None
+    replaced: str | None
     provenance: dict[str, Any]
 
 
@@ -71,6 +72,8 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
         "parent": state.parent,
         "provenance": state.provenance,
     }
+    if state.replaced is not None:
+        document["replaced"] = state.replaced
     if structure.encoder is not None:
         document["encoder"] = asdict(structure.encoder)
     return strict_json.dumps(document, "the manifest")
@@ -217,6 +220,10 @@ def _learning_shape(value: Any, structure: Structure) -> LearningShape:
     return LearningShape(counts, tuple(supports), statistics, shape, inhibition)
 
 
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 64
+
+
 def decode(data: bytes) -> Manifest:
     """Parse and type-check a manifest.
 
@@ -228,9 +235,9 @@ def decode(data: bytes) -> Manifest:
     structure = _structure(section, len(classes))
     learning_shape, learning = section.take("learning_state"), section.take("learning")
     analytic, parent = section.take("analytic"), section.take("parent")
-    EdgeModelError.unless(
-        parent is None or (isinstance(parent, str) and len(parent) == 64), "parent must be a digest or null"
-    )
+    EdgeModelError.unless(parent is None or _is_digest(parent), "parent must be a digest or null")
+    replaced = section.take("replaced") if "replaced" in section.values else None
+    EdgeModelError.unless(replaced is None or _is_digest(replaced), "replaced must be a digest")
     provenance = section.take("provenance")
     EdgeModelError.unless(isinstance(provenance, dict), "provenance must be an object")
     manifest = Manifest(
@@ -244,6 +251,7 @@ def decode(data: bytes) -> Manifest:
         class_samples=section.counts("class_samples", len(classes)),
         generation=section.count("generation"),
         parent=parent,
+        replaced=replaced,
         provenance=provenance,
     )
     section.end()

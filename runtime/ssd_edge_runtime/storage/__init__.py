@@ -9,8 +9,9 @@ from ssd_edge_runtime.lazy import lazy
 if TYPE_CHECKING:
     from ssd_edge_runtime.storage.generations import Generation
     from ssd_edge_runtime.storage.locking import locked
-    from ssd_edge_runtime.storage.source import Source, load_state, save_state, successor
-    from ssd_edge_runtime.storage.store import KEEP, history, next_generation, purge, rollback, save
+    from ssd_edge_runtime.storage.source import Source, load_state, save_state
+    from ssd_edge_runtime.storage.store import KEEP, purge, save
+    from ssd_edge_runtime.storage.tree import history, next_generation, rollback
 
 __all__ = [
     "KEEP",
@@ -24,14 +25,14 @@ __all__ = [
     "rollback",
     "save",
     "save_state",
-    "successor",
 ]
 __getattr__, __dir__ = lazy(
     __name__,
     {
         "generations": ("Generation",),
         "locking": ("locked",),
-        "source": ("Source", "load_state", "save_state", "successor"),
-        "store": ("KEEP", "history", "next_generation", "purge", "rollback", "save"),
+        "source": ("Source", "load_state", "save_state"),
+        "store": ("KEEP", "purge", "save"),
+        "tree": ("history", "next_generation", "rollback"),
     },
 )

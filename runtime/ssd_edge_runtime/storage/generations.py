@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
@@ -41,6 +43,19 @@ class Generation:
     path: Path
     problem: str | None = None
     """What is wrong with it, if anything; a damaged generation cannot be rolled back to."""
+    previous: str | None = None
+    """Digest of the file whose place it took; that is its parent, unless another stood where it was saved."""
+
+    @property
+    def letters(self) -> str:
+        """The first digits of its digest; of a damaged one, those that it was kept under."""
+        match = NAME.fullmatch(self.path.name)
+        return self.digest[:DIGEST_LETTERS] or (match[2] if match else "")
+
+    def has(self, digest: str) -> bool:
+        """Whether its digest is this one, or begins like it."""
+        own = self.digest or self.letters
+        return own.startswith(digest[: len(own)])
 
 
 def folder_of(path: Path) -> Path:
@@ -75,7 +90,9 @@ def examine(path: Path, current: bool, number: int) -> Generation:
     try:
         header = read_header(data)
     except EdgeModelError as error:
-        return Generation(number, "", None, time, 0, [], len(data), current, path, str(error))
+        return Generation(
+            number, "", None, time, 0, [], len(data), current, path, str(error), _told_previous(data)
+        )
     known = header.manifest
     return Generation(
         number=known.generation,
@@ -87,7 +104,17 @@ def examine(path: Path, current: bool, number: int) -> Generation:
         file_bytes=len(data),
         current=current,
         path=path,
+        previous=known.replaced or known.parent,
     )
+
+
+def _told_previous(data: bytes) -> str | None:
+    """What a damaged file says that it took the place of."""
+    try:
+        told = read_header(data, verify=False).manifest
+    except EdgeModelError:
+        return None
+    return told.replaced or told.parent
 
 
 def keep(path: Path, data: bytes) -> None:
@@ -113,9 +140,8 @@ def keep(path: Path, data: bytes) -> None:
 
 
 def prune(path: Path, keep_newest: int) -> None:
-    """Drop all but the newest ``keep_newest`` earlier generations; 0 drops the folder too."""
-    files = stored_files(path)
-    for _, entry in files[: max(0, len(files) - keep_newest)]:
+    """Drop all but ``keep_newest`` earlier generations, those that are wanted most; 0 drops the folder too."""
+    for entry in by_worth(path)[keep_newest:]:
         entry.unlink()
     for leftover in _entries(path):
         if COPY.fullmatch(leftover.name):
@@ -129,10 +155,32 @@ def prune(path: Path, keep_newest: int) -> None:
 
 
 def make_room(path: Path, needed: int) -> bool:
-    """Drop the oldest earlier generation if the filesystem could then come to have ``needed`` bytes free."""
-    files = stored_files(path)
-    sizes = sum(entry.stat().st_size for _, entry in files)
+    """Drop the least wanted earlier generation if the filesystem could then come to have ``needed`` bytes free."""
+    files = by_worth(path)
+    sizes = sum(entry.stat().st_size for entry in files)
     if not files or shutil.disk_usage(path.parent).free + sizes < needed:
         return False
-    files[0][1].unlink()
+    files[-1].unlink()
     return True
+
+
+def by_worth(path: Path) -> list[Path]:
+    """Earlier generations: first what ``path`` grew from, the nearest first; then the others, the newest first."""
+    entries = [entry for _, entry in reversed(stored_files(path))]
+    known = {digest: (entry, previous) for entry in entries for digest, previous in _told(entry)}
+    line: list[Path] = []
+    for _, at in _told(path) if path.exists() else []:
+        while at in known and known[at][0] not in line:
+            entry, at = known[at]
+            line.append(entry)
+    return line + [entry for entry in entries if entry not in line]
+
+
+def _told(path: Path) -> list[tuple[str, str | None]]:
+    """Digest of a file and of the one whose place it took, as it says itself; nothing where it does not."""
+    with suppress(EdgeModelError, ValueError), path.open("rb") as stream:
+        # Of a large file only the pages that are looked at are read.
+        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        header = read_header(cast(bytes, data), verify=False)
+        return [(header.digest, header.manifest.replaced or header.manifest.parent)]
+    return []

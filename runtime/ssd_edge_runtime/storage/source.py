@@ -14,8 +14,11 @@ from ssd_edge_runtime.model_file.encode import encode
 from ssd_edge_runtime.model_file.header import read_header, stored_digest
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import signing
+from ssd_edge_runtime.storage.generations import examine
+from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
-from ssd_edge_runtime.storage.store import next_generation, save
+from ssd_edge_runtime.storage.store import save
+from ssd_edge_runtime.storage.tree import next_generation
 
 
 @dataclass(frozen=True)
@@ -47,28 +50,41 @@ def load_state(
         raise EdgeModelError(f"{path}: {error}") from None
 
 
-def successor(state: ModelState, path: str | PathLike[str], source: Source | None) -> ModelState:
-    """``state``, changed since it came from ``source``, as the next generation of the file at ``path``."""
-    parent = source.digest if source else state.parent
-    return replace(state, generation=max(state.generation + 1, next_generation(path)), parent=parent)
-
-
 def save_state(
     state: ModelState,
     path: str | PathLike[str],
     source: Source | None,
     *,
+    changed: bool,
     keep: int,
     keep_replaced: bool,
     announce: Callable[[str], None],
-) -> Source:
+) -> tuple[ModelState, Source]:
     """Write a model that came from ``source``, atomically; options as of :func:`save` and ``EdgeModel.save``.
+
+    Where it has ``changed`` since, it becomes the next generation of the file at ``path``. Returns the state as it
+    was saved.
 
     :raises EdgeModelError: if ``path`` is that of ``source`` and the file there is another one by now.
     :raises OSError: if the storage fails.
     """
-    place, data = place_of(path), encode(state)
-    announce(stored_digest(data))
-    expected = source.digest if source and source.path == place else None
-    digest = save(place, data, expected_digest=expected, keep=keep, keep_replaced=keep_replaced)
-    return Source(place, digest)
+    place = place_of(path)
+    with locked(place):
+        if changed:
+            state = _successor(state, place, source, keep_replaced)
+        data = encode(state)
+        announce(stored_digest(data))
+        expected = source.digest if source and source.path == place else None
+        digest = save(place, data, expected_digest=expected, keep=keep, keep_replaced=keep_replaced)
+    return state, Source(place, digest)
+
+
+def _successor(state: ModelState, place: Path, source: Source | None, keep_replaced: bool) -> ModelState:
+    """``state`` as what comes after its source, and after what stands where it will be saved."""
+    number = max(state.generation + 1, next_generation(place))
+    if not keep_replaced:  # nobody goes back to a checkpoint on the way to it
+        return replace(state, generation=number)
+    parent, there = source.digest if source else state.parent, None
+    if place.exists():
+        there = examine(place, True, 0).digest or None
+    return replace(state, generation=number, parent=parent, replaced=there if there != parent else None)

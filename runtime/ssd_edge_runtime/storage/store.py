@@ -11,8 +11,7 @@ from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import stored_digest
 from ssd_edge_runtime.storage import generations, leftovers
-from ssd_edge_runtime.storage.atomic import bring_back, replace_atomically, sync_folder
-from ssd_edge_runtime.storage.generations import Generation, examine, stored_files
+from ssd_edge_runtime.storage.atomic import replace_atomically, sync_folder
 from ssd_edge_runtime.storage.journal import journal_path
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
@@ -113,66 +112,6 @@ def _prune(place: Path, keep: int) -> None:
     # The new file is safe already; a generation too many is no reason to say that saving failed.
     with suppress(OSError):
         generations.prune(place, keep)
-
-
-def history(path: str | os.PathLike[str]) -> list[Generation]:
-    """The file and its earlier generations, the newest number first; damaged ones say so in ``problem``.
-
-    :raises EdgeModelError: if the file is not sound and there are no earlier generations.
-    :raises OSError: if the file cannot be read.
-    """
-    place = place_of(path)
-    current = examine(place, True, 0)
-    earlier = [examine(entry, False, number) for number, entry in stored_files(place)]
-    if current.problem and not earlier:
-        raise EdgeModelError(f"{path}: {current.problem}")
-    others = [generation for generation in earlier if generation.digest != current.digest]
-    return sorted([current, *others], key=lambda generation: (-generation.number, not generation.current))
-
-
-def next_generation(path: str | os.PathLike[str]) -> int:
-    """A number above every generation of the file at ``path``, rolled back ones included; 1 for a new file."""
-    place = place_of(path)
-    highest = examine(place, True, 0).number if place.exists() else 0
-    for number, entry in reversed(stored_files(place)):
-        if number <= highest:
-            break
-        if examine(entry, False, 0).number == number:  # and not a name that anybody could give a file
-            return number + 1
-    return highest + 1
-
-
-def rollback(path: str | os.PathLike[str], to: int | None = None, *, lock_timeout: float = 10.0) -> Generation:
-    """Make an earlier generation current, atomically; what was current becomes a generation, to return to.
-
-    :param to: number of the generation; None for the newest before the current one.
-    :raises EdgeModelError: if there is no such generation, or it is damaged.
-    :raises OSError: if the storage fails.
-    """
-    place = place_of(path)
-    with locked(place, lock_timeout):
-        leftovers.remove_beside(place)
-        target = _target(place, to)
-        generations.keep(place, read_file(place))
-        bring_back(place, target.path)
-    return examine(place, True, target.number)
-
-
-def _target(place: Path, to: int | None) -> Generation:
-    known = history(place)
-    current = next(generation for generation in known if generation.current)
-    numbers = ", ".join(str(generation.number) for generation in known if not generation.current) or "none"
-    if to is None:
-        older = (g for g in known if not g.current and (current.problem or g.number < current.number))
-        candidates = [g for g in older if g.problem is None][:1]
-    else:
-        candidates = [g for g in known if g.number == to and not g.current]
-    if not candidates:
-        wanted = "an earlier generation" if to is None else f"generation {to}"
-        raise EdgeModelError(f"{place} cannot go back to {wanted}: there are {numbers}")
-    if candidates[0].problem:
-        raise EdgeModelError(f"generation {candidates[0].number} of {place} is damaged: {candidates[0].problem}")
-    return candidates[0]
 
 
 def purge(path: str | os.PathLike[str], *, lock_timeout: float = 10.0) -> None:

@@ -69,6 +69,7 @@ def test_bad_input_is_refused_and_changes_nothing(taught: dict[str, Path]) -> No
     assert "unknown class 'emu'" in refused("forget", model, "--data", taught["all"])
     assert "at least two models" in refused("merge", model, "--base", model, "-o", folder / "m.onnx")
     assert "cannot go back to generation 9" in refused("rollback", model, "--to", 9)
+    assert "cannot go back to generation 9F9F" in refused("rollback", model, "--to", "9F9F")
     assert model.read_bytes() == before
 
 

@@ -39,8 +39,11 @@ def test_history_and_rollback_go_back_and_forth(taught: dict[str, Path]) -> None
     assert rows[0]["parent"] == rows[1]["digest"]
     assert ask("rollback", taught["analytic"], "--to", 1)["samples"] == 0
     assert ask("rollback", taught["analytic"], "--to", 2)["samples"] == 80
+    assert ask("rollback", taught["analytic"], "--to", rows[1]["digest"][:8])["samples"] == 0
     lines = call("history", taught["analytic"]).stdout.splitlines()
-    assert [line[0] for line in lines] == ["*", " "]
+    assert [line[0] for line in lines] == [" ", "*"]
+    assert lines[0].endswith(f"{rows[0]['digest'][:12]}  after {rows[1]['digest'][:12]}")
+    assert lines[1].endswith(f"  {rows[1]['digest'][:12]}")
 
 
 def test_altered_file_needs_no_verify_and_a_warning(taught: dict[str, Path]) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_models import samples
 
+from ssd_edge.cli.history import as_text
 from ssd_edge.on_device import Saving, forget, history, learn, merge, rename, rollback
-from ssd_edge_runtime import EdgeModel, EdgeModelError
+from ssd_edge_runtime import EdgeModel, EdgeModelError, storage
 from ssd_edge_runtime.errors import DataError, OptionError
 
 
@@ -60,6 +64,32 @@ def test_rename_and_back_by_rollback(edge_file: Path) -> None:
     assert EdgeModel.load(edge_file).classes_ == ["0", "1", "2"]
     with pytest.raises(EdgeModelError, match="cannot go back to generation 9"):
         rollback(edge_file, 9)
+
+
+def test_what_was_rejected_stays_so(edge_file: Path) -> None:
+    for name in ("bad", "worse"):
+        rename(edge_file, "0", name)
+        assert rollback(edge_file)["classes"] == ["0", "1", "2"]
+    rows = history(edge_file)["generations"]
+    assert [row["previous"] for row in rows] == [rows[2]["digest"]] * 2 + [None]
+    assert rollback(edge_file, rows[0]["digest"][:8])["classes"] == ["worse", "1", "2"]
+
+
+@pytest.mark.parametrize("time", [-1, -(10**10), 10**11, 253402300800, 2**33])
+def test_a_file_of_any_time_has_a_history(edge_file: Path, time: int) -> None:
+    os.utime(edge_file, (time, time))
+    (row,) = history(edge_file)["generations"]
+    assert row["time"] is None or datetime.fromisoformat(row["time"]).timestamp() == edge_file.stat().st_mtime
+
+
+def test_times_that_are_no_date_are_null(edge_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which times a file can have depends on the filesystem."""
+    for time in (1e20, -1e20, 1e300, float("nan"), 253402300800.0):
+        found = dataclasses.replace(storage.history(edge_file)[0], time=time)
+        monkeypatch.setattr(storage, "history", lambda path, found=found: [found])
+        assert history(edge_file)["generations"][0]["time"] is None
+        monkeypatch.undo()
+    assert as_text(history(edge_file)["generations"][0] | {"time": None}).startswith("*    1  no date  ")
 
 
 def test_what_two_devices_learned_is_merged(edge_file: Path, data_file: Path, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "samples": (lambda d: d.update(samples_seen=-1), "samples_seen must be an integer from 0"),
     "samples per class": (lambda d: d.update(class_samples=[1]), "class_samples must be a list of 3"),
     "parent": (lambda d: d.update(parent="x"), "parent must be a digest"),
+    "replaced": (lambda d: d.update(replaced=7), "replaced must be a digest"),
     "provenance": (lambda d: d.update(provenance=[]), "provenance must be an object"),
     "analytic options": (lambda d: d.update(analytic={"solver": "lda", "rho": 0.1}), "belong to the analytic"),
 }

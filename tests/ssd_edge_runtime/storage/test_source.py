@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from saved import file_of, numbers, save_several
@@ -17,7 +18,14 @@ MakeState = Callable[..., ModelState]
 
 
 def save(state: ModelState, path: Path, source: storage.Source | None, told: list[str]) -> storage.Source:
-    return storage.save_state(state, path, source, keep=3, keep_replaced=True, announce=told.append)
+    return grow(state, path, source, changed=False, announce=told.append)[1]
+
+
+def grow(
+    state: ModelState, path: Path, source: storage.Source | None, **options: Any
+) -> tuple[ModelState, storage.Source]:
+    told: dict[str, Any] = {"changed": True, "keep": 3, "keep_replaced": True, "announce": lambda digest: None}
+    return storage.save_state(state, path, source, **told | options)
 
 
 def test_what_is_loaded_and_saved_again_has_the_file_as_parent(make_state: MakeState, path: Path) -> None:
@@ -25,7 +33,7 @@ def test_what_is_loaded_and_saved_again_has_the_file_as_parent(make_state: MakeS
     state, source = storage.load_state(path)
     assert source == storage.Source(path.resolve(), model_file.digest_of(path.read_bytes()))
     told: list[str] = []
-    after = save(storage.successor(state, path, source), path, source, told)
+    _, after = grow(state, path, source, announce=told.append)
     assert told == [after.digest]
     loaded, again = storage.load_state(path)
     assert (loaded.generation, loaded.parent, again) == (3, source.digest, after)
@@ -36,9 +44,32 @@ def test_a_successor_stands_above_what_was_rolled_back(make_state: MakeState, pa
     save_several(path, make_state(), 3)
     storage.rollback(path, 1)
     state, source = storage.load_state(path)
-    assert storage.successor(state, path, source).generation == 4
-    assert storage.successor(state, path.with_name("new.onnx"), source).generation == 2
-    assert storage.successor(replace(state, parent="p"), path, None).parent == "p"
+    assert grow(state, path.with_name("new.onnx"), source)[0].generation == 2
+    assert grow(state, path, source)[0].generation == 4
+
+
+def test_what_takes_the_place_of_another_remembers_it(make_state: MakeState, path: Path) -> None:
+    """A merge, say, which grew from a file that is somewhere else."""
+    digests = save_several(path, make_state(), 2)
+    own = replace(make_state(), parent="ab" * 32)
+    saved, _ = grow(own, path, None)
+    assert (saved.generation, saved.parent, saved.replaced) == (3, "ab" * 32, digests[1])
+    assert model_file.load(path).replaced == digests[1]
+    _, source = storage.load_state(path)
+    again, _ = grow(saved, path, source)
+    assert (again.parent, again.replaced) == (source.digest, None)
+    elsewhere, _ = grow(saved, path.with_name("new.onnx"), source)
+    assert (elsewhere.parent, elsewhere.replaced) == (source.digest, None)
+
+
+def test_nobody_goes_back_to_a_checkpoint(make_state: MakeState, path: Path) -> None:
+    digests = save_several(path, make_state(), 1)
+    state, source = storage.load_state(path)
+    for keep_replaced in (True, False, False):
+        state, source = grow(state, path, source, keep_replaced=keep_replaced)
+        assert state.parent == digests[0]
+    assert (state.generation, numbers(path)) == (4, [4, 1])
+    assert storage.rollback(path).number == 1
 
 
 def test_only_its_own_file_must_be_as_it_was(make_state: MakeState, path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Which file grew from which: the generations of a model as a tree, and back along it."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.model_file import read_file
+from ssd_edge_runtime.storage import generations, leftovers
+from ssd_edge_runtime.storage.atomic import bring_back
+from ssd_edge_runtime.storage.generations import Generation, examine, stored_files
+from ssd_edge_runtime.storage.locking import locked
+from ssd_edge_runtime.storage.places import place_of
+
+NUMBER = re.compile("[0-9]{1,19}")
+PREFIX = re.compile("[0-9a-f]{4,64}")
+"""As many digits of a digest as name a generation."""
+
+
+def history(path: str | os.PathLike[str]) -> list[Generation]:
+    """The file and its earlier generations, the newest number first; damaged ones say so in ``problem``.
+
+    :raises EdgeModelError: if the file is not sound and there are no earlier generations.
+    :raises OSError: if the file cannot be read.
+    """
+    place = place_of(path)
+    current = examine(place, True, 0)
+    earlier = [examine(entry, False, number) for number, entry in stored_files(place)]
+    if current.problem and not earlier:
+        raise EdgeModelError(f"{path}: {current.problem}")
+    others = [generation for generation in earlier if generation.digest != current.digest]
+    return sorted([current, *others], key=lambda generation: (-generation.number, not generation.current))
+
+
+def next_generation(path: str | os.PathLike[str]) -> int:
+    """A number above every generation of the file at ``path``, rolled back ones included; 1 for a new file."""
+    place = place_of(path)
+    highest = examine(place, True, 0).number if place.exists() else 0
+    for number, entry in reversed(stored_files(place)):
+        if number <= highest:
+            break
+        if examine(entry, False, 0).number == number:  # and not a name that anybody could give a file
+            return number + 1
+    return highest + 1
+
+
+def rollback(
+    path: str | os.PathLike[str], to: int | str | None = None, *, lock_timeout: float = 10.0
+) -> Generation:
+    """Make an earlier generation current, atomically; what was current becomes a generation, to return to.
+
+    :param to: number of the generation, or the first digits of its digest, four at least; None for the one that
+        stood here before the current one, whatever has been tried and rejected since.
+    :raises EdgeModelError: if there is no such generation, it is damaged, or more than one could be meant.
+    :raises OSError: if the storage fails.
+    """
+    place = place_of(path)
+    with locked(place, lock_timeout):
+        leftovers.remove_beside(place)
+        known = history(place)
+        target = _before(known) if to is None else _named(known, str(to).lower())
+        if target is None:
+            wanted = "an earlier generation" if to is None else f"generation {to}"
+            raise EdgeModelError(f"{place} cannot go back to {wanted}: there are {_numbers(known)}")
+        if target.problem:
+            raise EdgeModelError(f"generation {target.number} of {place} is damaged: {target.problem}")
+        generations.keep(place, read_file(place))
+        bring_back(place, target.path)
+    return examine(place, True, target.number)
+
+
+def _before(known: list[Generation]) -> Generation | None:
+    """What stood in the place of the current one, past damaged ones; where that is not kept, the newest below."""
+    at = next(generation for generation in known if generation.current)
+    earlier = [generation for generation in known if not generation.current]
+    sound = [generation for generation in earlier if not generation.problem]
+    if at.problem:
+        return next(iter(sound), None)
+    seen: list[Generation] = []
+    while at not in seen:
+        seen.append(at)
+        before = next((g for g in earlier if at.previous is not None and g.has(at.previous)), None)
+        if before is None:
+            break
+        if not before.problem:
+            return before
+        at = before
+    return next((generation for generation in sound if generation.number < at.number), None)
+
+
+def _named(known: list[Generation], name: str) -> Generation | None:
+    """The earlier generation of that number, else with those first digits of its digest."""
+    earlier = [generation for generation in known if not generation.current]
+    found = [generation for generation in earlier if NUMBER.fullmatch(name) and generation.number == int(name)]
+    if not found and PREFIX.fullmatch(name):
+        found = [generation for generation in earlier if generation.has(name)]
+    if len(found) > 1:
+        digests = ", ".join(generation.letters for generation in found)
+        raise EdgeModelError(f"{len(found)} generations could be meant by {name}; their digests: {digests}")
+    return next(iter(found), None)
+
+
+def _numbers(known: list[Generation]) -> str:
+    return ", ".join(str(generation.number) for generation in known if not generation.current) or "none"
