@@ -17,6 +17,9 @@ SHAPES = {
     "pruned": {"density": 0.3},
     "pruned, rows of several lengths": {"density": 0.3, "uniform": False},
     "two layers": {"widths": (30, 25), "density": 0.4},
+    "normalized first, centered": {"normalized_first": True, "center": True},
+    "sketched": {"normalized_first": True, "center": True, "sketch": 7},
+    "sketched, pruned": {"sketch": 13, "density": 0.5, "uniform": False},
 }
 DISTILLED = {
     "default": {},
@@ -32,7 +35,15 @@ def torch_twin(state: ModelState) -> TopKNetwork:
         mask[layer.weights.row_of_entry(), layer.weights.columns] = True
         weights.append(torch.from_numpy(layer.weights.to_dense()))
         masks.append(None if mask.all() else torch.from_numpy(mask))
-    network = TopKNetwork(weights, [layer.k for layer in state.layers], state.input_shape, masks=masks)
+    network = TopKNetwork(
+        weights,
+        [layer.k for layer in state.layers],
+        state.input_shape,
+        center=None if state.center is None else torch.from_numpy(state.center),
+        masks=masks,
+        normalized_first=state.normalized_first,
+        sketch=state.sketch,
+    )
     network.add_classes(state.classes)
     network.readout_weight.data = torch.from_numpy(np.array(state.readout.weights))
     return network

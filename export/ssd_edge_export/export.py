@@ -109,7 +109,7 @@ def state_of_weights(
     check_weights(weights, kind, options, data, encoder)
     network = network_from_weights(weights)
     if encoder is not None:
-        check_fit(encoder, network.topk_layers[0].weight.shape[1])
+        check_fit(encoder, network.input_width)
     data = embedded(data, encoder)
     if options.prune is not None:
         network = prune(network, options.prune, data=data, progress=progress)

@@ -11,6 +11,7 @@ import numpy as np
 from ssd_edge_runtime.arrays import Float32, Float64, Int32, Int64
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind, ValuesType
 from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.sparse.sketch import Sketch
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.encoder import Encoder
@@ -99,11 +100,11 @@ class ModelState:
     """Everything about one model. Engines treat it as immutable; learners replace what they change."""
 
     input_shape: tuple[int, ...]
-    """Shape of one sample as it is fed; without an encoder its product is d, the width of the first layer."""
+    """Shape of one sample as it is fed; without an encoder its product is d."""
     classes: list[str]
     """Names, in logit order."""
     center: Float32 | None
-    """(d,), subtracted from the input before it is L2-normalised; None for no centring."""
+    """(d,), a share of the mean, or all of it: subtracted before the input is L2-normalised; None for none."""
     epsilon: float
     """The norm is at least this: ``u = (x - center) / max(||x - center||, epsilon)``."""
     layers: list[Layer]
@@ -136,11 +137,20 @@ class ModelState:
     """How trained, how pruned, by which versions: JSON."""
     encoder: Encoder | None = None
     """What makes embeddings of samples, (d,); None where samples are embeddings already, or raw values."""
+    normalized_first: bool = False
+    """Whether the input is L2-normalised before ``center`` is subtracted, too."""
+    sketch: Sketch | None = None
+    """Sums of the centred input that the first layer sees in its place; None for none."""
 
     @property
     def input_width(self) -> int:
-        """d, the number of values that the first layer takes: of a sample, or of its embedding."""
+        """d, the number of values that go in: of a sample, or of its embedding."""
         return self.sample_width if self.encoder is None else self.encoder.width
+
+    @property
+    def first_width(self) -> int:
+        """The number of values that the first layer sees: d, or the sketch's sums."""
+        return self.input_width if self.sketch is None else self.sketch.width
 
     @property
     def sample_width(self) -> int:

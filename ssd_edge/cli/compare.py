@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from ssd_edge.cli.completion import offer_data, offer_methods
-from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import bar, common_options, emit_json, require_torch, say
-from ssd_edge.cli.train import INTERRUPTED, merged, training_options, whole_numbers
+from ssd_edge.cli.train import INTERRUPTED, TrainingCommand, merged, training_options, whole_numbers
 
 EXAMPLE = """\b
 Example:
@@ -24,7 +23,7 @@ FIRST = (
 """Options to show before ``--help-all``."""
 
 
-@click.command(cls=Command, epilog=EXAMPLE, first=FIRST)
+@click.command(cls=TrainingCommand, epilog=EXAMPLE, first=FIRST)
 @click.argument("data", required=False, shell_complete=offer_data)
 @click.option(
     "--methods",

@@ -9,8 +9,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("--label-column", "--data-root", "--stdin-format", "--base"),
     ),
     "Network": (
-        *("--encoder", "--encoder-weights", "--encoder-size", "--hidden", "--k", "--center", "--nonnegative"),
-        *("--readout-init", "--switch", "--width"),
+        *("--encoder", "--encoder-weights", "--encoder-size", "--hidden", "--k", "--center"),
+        *("--normalize", "--sketch", "--nonnegative", "--readout-init", "--switch", "--width"),
     ),
     "Readout": ("--readout", "--base-tasks", "--solver", "--rho", "--priors", "--min-samples"),
     "Learning": (

@@ -75,7 +75,12 @@ def training_options(function: Any) -> Any:
         click.option("--readout", type=choice(["gradient", "analytic"]), help="Default: the method's own."),
         click.option("--hidden", callback=whole_numbers, help="Neurons per hidden layer: 1000 or 1000,500."),
         click.option("--k", callback=whole_numbers, help="Active neurons [10; analytic: a tenth of hidden]."),
-        click.option("--center/--no-center", default=None, help="Subtract the mean; default: analytic only."),
+        click.option("--center", type=float, metavar="SHARE",
+                     help="Subtract this share of the mean [0; analytic: 1; no SHARE: 1]."),
+        click.option("--normalize", type=choice(["after", "both"]),
+                     help="After that alone, or before it, too [both with 0 < SHARE < 1 or a sketch]."),
+        click.option("--sketch", type=int, metavar="SUMS",
+                     help="Hash the input to so many signed sums, which the first layer sees [none]."),
         click.option("--nonnegative/--signed", default=None, help="Default: nonnegative for gradient Top-K."),
         click.option("--base-tasks", type=int, help="Analytic: tasks W learns on before it is frozen."),
         click.option("--tasks", type=int, help="Tasks the classes are split into [5]."),
@@ -103,6 +108,27 @@ def training_options(function: Any) -> Any:
     return function
 
 
+class TrainingCommand(Command):
+    """A command of which ``--center`` without a share, and ``--no-center``, say all of the mean and none of it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Spell both with their share: the next word may be DATA."""
+        spelled = [
+            "--center=1" if word == "--center" and not is_number(following) else word
+            for word, following in zip(args, [*args[1:], ""], strict=False)
+        ]
+        return super().parse_args(ctx, ["--center=0" if word == "--no-center" else word for word in spelled])
+
+
+def is_number(word: str) -> bool:
+    """Whether a word of the command line is one."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 EXAMPLE = """\b
 Example:
   ssd-edge train fashion-mnist --method ssd --hidden 1000 --tasks 5 --epochs 10 -o runs/first
@@ -114,7 +140,7 @@ FIRST = (
 """Options to show before ``--help-all``."""
 
 
-@click.command(cls=Command, epilog=EXAMPLE, first=FIRST)
+@click.command(cls=TrainingCommand, epilog=EXAMPLE, first=FIRST)
 @click.argument("data", required=False, shell_complete=offer_data)
 @click.option(
     "--method",

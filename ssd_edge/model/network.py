@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 from typing import cast
 
 import torch
@@ -15,12 +16,15 @@ from ssd_edge.model.layer import TopKLayer
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.network.first_rows import initial_rows
 from ssd_edge_runtime.options import FrequencyScope, LearningOptions
+from ssd_edge_runtime.sparse.sketch import Sketch
 
 EPSILON = 1e-12
 
 
 class TopKNetwork(nn.Module):
-    """``u = (x - center) / max(||x - center||, epsilon)``; Top-K layers; ``logits = V z (+ b)``.
+    """``u = v / max(||v||, epsilon)``, v = x - center; Top-K layers; ``logits = V z (+ b)``.
+
+    With ``normalized_first`` x is divided by its own length first; with a sketch v is ``P (x - center)``.
 
     Classes are added as they come; a new class's counts are zero, its row of V is given or zero.
     """
@@ -30,7 +34,7 @@ class TopKNetwork(nn.Module):
     readout_bias: Tensor | None
     """b, float32 (classes,); None for the gradient readout."""
     center: Tensor | None
-    """float32 (d,), subtracted from the input; None for no centring."""
+    """float32 (d,), subtracted from the input: a share of the mean, or all of it; None for none."""
     class_samples: Tensor
     """int64 (classes,), samples counted per class."""
 
@@ -42,6 +46,8 @@ class TopKNetwork(nn.Module):
         *,
         center: Tensor | None = None,
         masks: Sequence[Tensor | None] | None = None,
+        normalized_first: bool = False,
+        sketch: Sketch | None = None,
     ) -> None:
         super().__init__()
         OptionError.unless(
@@ -53,6 +59,8 @@ class TopKNetwork(nn.Module):
         )
         self.input_shape = tuple(int(n) for n in input_shape)
         self.epsilon = EPSILON
+        self.normalized_first = normalized_first
+        self.sketch = sketch
         self.classes: list[str] = []
         self.samples_seen = 0
         """Samples counted, in all."""
@@ -86,15 +94,27 @@ class TopKNetwork(nn.Module):
         return [cast(TopKLayer, layer) for layer in self.layers]
 
     @property
+    def input_width(self) -> int:
+        """d, the number of values of a sample."""
+        return prod(self.input_shape)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.readout_weight.device
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """``u``, float32 (N, d), each sample of length 1 (or zero), of float32 (N, *input_shape)."""
+        """``u``, float32 (N, width), each sample of length 1 (or zero), of float32 (N, *input_shape)."""
         u = x.reshape(len(x), -1)
+        if self.normalized_first:
+            u = self._unit(u)
         if self.center is not None:
             u = u - self.center
+        if self.sketch is not None:
+            u = u @ torch.from_numpy(self.sketch.matrix.to_dense().T).to(u.device)
+        return self._unit(u)
+
+    def _unit(self, u: Tensor) -> Tensor:
         norms: Tensor = torch.linalg.vector_norm(u, dim=1, keepdim=True)
         return u / norms.clamp_min(self.epsilon)
 

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ssd_edge.model.network import TopKNetwork
 from ssd_edge_runtime.errors import DataError, MissingExtraError
+from ssd_edge_runtime.sparse.sketch import Sketch
 
 COUNTS = ("inhibition_count", "activation_count", "task_count", "class_count")
 
@@ -20,6 +22,9 @@ def network_to_tensors(network: TopKNetwork, prefix: str = "") -> tuple[dict[str
     for name, tensor in (("readout.bias", network.readout_bias), ("center", network.center)):
         if tensor is not None:
             tensors[name] = tensor
+    if network.sketch is not None:
+        tensors["sketch.sums"] = torch.from_numpy(network.sketch.sums)
+        tensors["sketch.signs"] = torch.from_numpy(network.sketch.signs)
     for i, layer in enumerate(network.topk_layers, 1):
         tensors[f"hidden{i}.weight"] = layer.weight.detach()
         tensors |= {f"hidden{i}.{name}": getattr(layer, name) for name in COUNTS}
@@ -32,6 +37,8 @@ def network_to_tensors(network: TopKNetwork, prefix: str = "") -> tuple[dict[str
         "switch": network.topk_layers[0].switch,
         "samples_seen": network.samples_seen,
         "task_samples": network.task_samples,
+        "normalized_first": network.normalized_first,
+        "sketch": None if network.sketch is None else network.sketch.width,
     }
     return {prefix + name: tensor.cpu().clone().contiguous() for name, tensor in tensors.items()}, description
 
@@ -40,12 +47,15 @@ def network_from_tensors(tensors: dict[str, Tensor], description: dict[str, Any]
     """The network that ``network_to_tensors`` described."""
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     numbers = range(1, len(description["k"]) + 1)
+    sums = description.get("sketch")  # runs of earlier revisions have none
     network = TopKNetwork(
         [own[f"hidden{i}.weight"] for i in numbers],
         description["k"],
         description["input_shape"],
         center=own.get("center"),
         masks=[own.get(f"hidden{i}.mask") for i in numbers],
+        normalized_first=description.get("normalized_first", False),
+        sketch=Sketch(own["sketch.sums"].numpy(), own["sketch.signs"].numpy(), sums) if sums else None,
     )
     network.add_classes(description["classes"])
     network.samples_seen = description["samples_seen"]

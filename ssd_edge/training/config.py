@@ -21,6 +21,7 @@ from ssd_edge_runtime.options import (
     require_choice,
 )
 
+Normalize = Literal["after", "both"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 Scalar = str | int | float | bool
 
@@ -45,8 +46,14 @@ class TrainConfig(TaskOptions):
     """Neurons per hidden layer."""
     k: tuple[int, ...] | None = None
     """Neurons active per sample and hidden layer; None: 10 for the gradient readout, a tenth for the analytic."""
-    center: bool | None = None
-    """Subtract the mean of the first task's (analytic: the base tasks') training data; None: analytic only."""
+    center: float | None = None
+    """Share of the mean of the first task's (analytic: the base tasks') training data that is subtracted, 0 to 1;
+    None: all of it for the analytic readout, else nothing."""
+    normalize: Normalize | None = None
+    """Divide each sample by its length ``after`` the mean is subtracted, or before it, too (``both``); None: both
+    where a share of the mean between 0 and 1 is subtracted or the input is sketched, else after."""
+    sketch: int | None = None
+    """The first layer sees so many signed sums of the input, drawn by the seed; None: the input itself."""
     nonnegative: bool | None = None
     """Clamp all weights to >= 0; None: for the gradient readout on a Top-K network."""
     epochs: int = 10
@@ -74,7 +81,7 @@ class TrainConfig(TaskOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "base_tasks", "epochs", "batch_size", "encoder_size")
+        check_positive(self, "base_tasks", "epochs", "batch_size", "encoder_size", "sketch")
         OptionError.unless(
             (self.base_tasks or 1) <= self.last_task,
             f"base-tasks must be at most {self.last_task}, got {self.base_tasks}",
@@ -89,6 +96,7 @@ class TrainConfig(TaskOptions):
         )
         self._check_k()
         check_settings(self.spec, self.settings)
+        self._check_input()
         self._check_encoder()
         _ = self.learning, self.analytic
 
@@ -101,6 +109,18 @@ class TrainConfig(TaskOptions):
         )
         for n, k in zip(self.hidden, self._spread(self.k), strict=True):
             OptionError.unless(1 <= k < n, f"k must be between 1 and hidden - 1 ({n - 1}), got {k}")
+
+    def _check_input(self) -> None:
+        OptionError.unless(
+            self.center is None or 0.0 <= self.center <= 1.0, f"center must be between 0 and 1, got {self.center}"
+        )
+        if self.normalize is not None:
+            require_choice("normalize", self.normalize, get_args(Normalize))
+        images = [method.name for method in self.spec.methods if method.needs_images]
+        OptionError.unless(
+            not images or self.sketch is None,
+            f"method {', '.join(images)} looks at images, and a sketch mixes their pixels: choose one",
+        )
 
     def _check_encoder(self) -> None:
         for name in ("encoder_weights", "encoder_size"):
@@ -161,6 +181,7 @@ class TrainConfig(TaskOptions):
             lr=self.learning.learning_rate,
             readout_init=self.learning.readout_init,
             center=self._centered(analytic),
+            normalize=self._normalized(self._centered(analytic)),
             nonnegative=(self.spec.topk and not analytic) if self.nonnegative is None else self.nonnegative,
             base_tasks=(self.base_tasks or self._usual_base()) if analytic else None,
         )
@@ -169,9 +190,14 @@ class TrainConfig(TaskOptions):
         """Features that do not learn need only the first task, for its mean."""
         return self.last_task if self.spec.network.learns_from_base() else 1
 
-    def _centered(self, analytic: bool) -> bool:
+    def _centered(self, analytic: bool) -> float:
         usual = self.spec.network.centered
-        return (analytic if usual is None else usual) if self.center is None else self.center
+        return float((analytic if usual is None else usual) if self.center is None else self.center)
+
+    def _normalized(self, center: float) -> Normalize:
+        if self.normalize is not None:
+            return self.normalize
+        return "both" if 0.0 < center < 1.0 or self.sketch is not None else "after"
 
     def save(self, path: Path) -> None:
         """Write as TOML; values that are None are left out."""

@@ -6,13 +6,16 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ssd_edge.data import Dataset
 from ssd_edge.data.progress import Progress, in_parts, unwatched
 from ssd_edge.encoders import Embeddings
 from ssd_edge.model import TopKNetwork
+from ssd_edge.model.network import EPSILON
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.task_options import task_classes
 from ssd_edge_runtime.errors import DataWarning
@@ -81,10 +84,12 @@ def samples_to_test(test: Dataset, classes: Sequence[str]) -> Dataset:
     return test.restrict(classes)
 
 
-def mean_sample(raws: list[Raw]) -> Tensor:
-    """Mean of the training samples, float32 (d,), summed in float64."""
-    total = sum(torch.from_numpy(raw.train.x.reshape(len(raw.train), -1)).double().sum(0) for raw in raws)
-    assert isinstance(total, Tensor)
+def mean_sample(raws: list[Raw], *, normalized: bool = False) -> Tensor:
+    """Mean of the training samples, or of them divided by their lengths, float32 (d,), summed in float64."""
+    total = torch.zeros(int(np.prod(raws[0].train.input_shape)), dtype=torch.float64)
+    for raw in raws:
+        x = torch.from_numpy(raw.train.x.reshape(len(raw.train), -1))
+        total += (functional.normalize(x, eps=EPSILON) if normalized else x).double().sum(0)
     return (total / sum(len(raw.train) for raw in raws)).float()
 
 

@@ -29,6 +29,8 @@ from ssd_edge.training.run import Run
 from ssd_edge.training.schedule import Position, Schedule
 from ssd_edge.training.step import Step
 from ssd_edge.training.task_data import joined, mean_sample, split_raw, to_parts
+from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Statistics
 
 
@@ -70,7 +72,8 @@ class Trainer:
         self.embeddings = embeddings
         raws = split_raw(self.config, train, test, embeddings, encoding)
         self.base = raws[: self.config.base_tasks or 1]
-        center = mean_sample(self.base) if self.config.center else None
+        first = self.config.normalize == "both"
+        center = self.config.center * mean_sample(self.base, normalized=first) if self.config.center else None
         self.methods = self.config.spec.create(self.config.settings)
         network = self.first_network(raws[0].train.input_shape, center)
         self.network = network.to(device)
@@ -95,10 +98,23 @@ class Trainer:
         """The network before training, its weights drawn from the seed as the method wants them."""
         assert self.config.k is not None
         generator = torch.Generator().manual_seed(self.config.seed)
-        widths = pairwise([int(np.prod(input_shape)), *self.config.hidden])
+        inputs = int(np.prod(input_shape))
+        sketch = self.sketch_of(inputs)
+        widths = pairwise([inputs if sketch is None else sketch.width, *self.config.hidden])
         first, signed = self.methods[0], not self.config.nonnegative
         weights = [first.initial_weight(n, d, generator, not signed) for d, n in widths]
-        return TopKNetwork(weights, self.config.k, input_shape, center=center)
+        first_too = self.config.normalize == "both"
+        return TopKNetwork(
+            weights, self.config.k, input_shape, center=center, normalized_first=first_too, sketch=sketch
+        )
+
+    def sketch_of(self, inputs: int) -> Sketch | None:
+        """The sketch of ``inputs`` values that is asked for, drawn from the seed."""
+        width = self.config.sketch
+        if width is None:
+            return None
+        OptionError.unless(width <= inputs, f"sketch must be at most the input's {inputs} values, got {width}")
+        return Sketch.draw(inputs, width, self.config.seed)
 
     def set_switch(self) -> None:
         """s, from its share of the samples presented in the first task; features that do not learn need none."""

@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.analytic.solver import solve
 from ssd_edge_runtime.analytic.statistics import gather
-from ssd_edge_runtime.network.forward import forward, preprocess
+from ssd_edge_runtime.network.forward import forward
+from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 
@@ -40,9 +42,11 @@ def gradient_state(
     uniform: bool = True,
     center: bool = False,
     learning: LearningOptions | None = None,
+    normalized_first: bool = False,
+    sketch: int | None = None,
 ) -> ModelState:
     rng = np.random.default_rng(seed)
-    layers, width = [], d
+    layers, width = [], sketch or d
     for number, n in enumerate(widths, start=1):
         layers.append(random_layer(rng, number, n, width, k, classes, density, uniform))
         width = n
@@ -50,12 +54,14 @@ def gradient_state(
     return ModelState(
         input_shape=(d,),
         classes=[str(c) for c in range(classes)],
-        center=rng.random(d).astype(np.float32) if center else None,
+        center=rng.random(d).astype(np.float32) * (0.2 if normalized_first else 1.0) if center else None,
         epsilon=1e-12,
         layers=layers,
         readout=readout,
         learning=learning or LearningOptions(batch_size=8),
         class_samples=np.zeros(classes, np.int64),
+        normalized_first=normalized_first,
+        sketch=Sketch.draw(d, sketch, seed) if sketch else None,
     )
 
 
@@ -74,7 +80,7 @@ def analytic_state(
     """Random features with statistics of ``count`` samples of all classes."""
     state = gradient_state(seed, d, (n,), k, classes, density=0.5, center=True)
     x, y = samples(seed, count, d, classes)
-    codes = forward(state.layers, preprocess(x, state.center, state.epsilon))[-1].codes
+    codes = forward(state.layers, preprocess(x, state))[-1].codes
     state.analytic = AnalyticOptions(solver=solver, rho=1e-2)  # type: ignore[arg-type]
     state.learning = None
     state.statistics = gather(codes, y, classes)

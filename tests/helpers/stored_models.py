@@ -21,6 +21,9 @@ CASES: dict[str, dict[str, Any]] = {
     "switch": {"hidden": (25, 12), "density": 0.3, "teacher": True, "switch": 12.5},
     "wide": {"hidden": (4,), "input_shape": (70001,), "density": 0.0002, "k": 1, "center": False},
     "no entries": {"density": 0.0},
+    "normalized first": {"normalized_first": True},
+    "sketch": {"normalized_first": True, "sketch": 7, "density": 0.5},
+    "sketch of as many sums": {"sketch": 30, "center": False, "hidden": (20, 12)},
 }
 """Arguments of ``make_state``."""
 

@@ -10,6 +10,7 @@ from hypothesis import settings
 from ssd_edge_runtime.model_file import round_state
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, StoredTeacher
 
 # Examples are small; how long one takes says more about the machine's other work than about the code.
@@ -53,12 +54,14 @@ def build_state(
     center: bool = True,
     teacher: bool = False,
     switch: float | None = None,
+    normalized_first: bool = False,
+    sketch: int | None = None,
     seed: int = 0,
 ) -> ModelState:
     """A small random model with learning state; weights are rounded to what ``values`` holds."""
     rng = np.random.default_rng(seed)
     width = int(np.prod(input_shape))
-    widths = (width, *hidden)
+    widths = (sketch or width, *hidden)
     layers = [
         Layer(
             name=f"hidden{at}",
@@ -97,6 +100,8 @@ def build_state(
         task_samples=45,
         class_samples=counts(rng, classes),
         provenance={"method": "ssd", "note": "höher"},
+        normalized_first=normalized_first,
+        sketch=Sketch.draw(width, sketch, seed) if sketch else None,
     )
     return round_state(state)
 

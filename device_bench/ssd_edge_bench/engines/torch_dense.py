@@ -23,7 +23,8 @@ class TorchEngine:
     def __init__(self, state: ModelState, threads: int) -> None:
         torch.set_num_threads(threads)
         self._center = None if state.center is None else torch.from_numpy(state.center)
-        self._epsilon = state.epsilon
+        self._epsilon, self._normalized_first = state.epsilon, state.normalized_first
+        self._sketch = None if state.sketch is None else torch.from_numpy(state.sketch.matrix.to_dense())
         self._k = [layer.k for layer in state.layers]
         self._analytic = state.readout.kind == "analytic"
         self._options = state.learning or LearningOptions()
@@ -73,11 +74,18 @@ class TorchEngine:
         for weight in self.hidden:
             weight.div_(weight.norm(dim=1, keepdim=True).clamp_(min=1e-12))
 
+    def _unit(self, rows: Tensor) -> Tensor:
+        return functional.normalize(rows, eps=self._epsilon)
+
     def _codes(self, x: Float32) -> list[Tensor]:
         code = torch.from_numpy(x).flatten(1)
+        if self._normalized_first:
+            code = self._unit(code)
         if self._center is not None:
             code = code - self._center
-        code = code / code.norm(dim=1, keepdim=True).clamp(min=self._epsilon)
+        if self._sketch is not None:
+            code = functional.linear(code, self._sketch)
+        code = self._unit(code)
         codes = []
         for weight, k in zip(self.hidden, self._k, strict=True):
             active = functional.linear(code, weight).relu()

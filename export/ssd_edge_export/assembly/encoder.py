@@ -20,7 +20,7 @@ def encoder_for(run: Run, given: Encoder | None) -> Encoder | None:
         raise OptionError(f"encoder {given.name}: this run was trained behind another, {run.encoder.name}")
     encoder = run.encoder or given
     if encoder is not None:
-        check_fit(encoder, run.network.topk_layers[0].weight.shape[1])
+        check_fit(encoder, run.network.input_width)
     return encoder
 
 

@@ -15,7 +15,10 @@ from ssd_edge_export.options import PruneOptions
 from ssd_edge_runtime import __version__
 from ssd_edge_runtime.arrays import Int64
 
-TRAINING = ("seed", "hidden", "k", "center", "nonnegative", "epochs", "batch_size", "lr", "tasks", "base_tasks")
+TRAINING = (
+    *("seed", "hidden", "k", "center", "normalize", "sketch", "nonnegative", "epochs", "batch_size", "lr"),
+    *("tasks", "base_tasks"),
+)
 
 
 def versions() -> dict[str, str]:

@@ -174,6 +174,8 @@ def _assemble(
         center=None if network.center is None else network.center.detach().cpu().numpy().astype(np.float32),
         epsilon=network.epsilon,
         layers=layers,
+        normalized_first=network.normalized_first,
+        sketch=network.sketch,
         readout=readout,
         values_type=plan.values
         if readout.bias is None

@@ -23,26 +23,30 @@ def kept(entries: int, density: float) -> int:
 
 
 def masks(
-    importance: Sequence[Float64], density: float, budget: Budget, shares: Sequence[Int64] = ()
+    importance: Sequence[Float64], densities: Sequence[float], budget: Budget, shares: Sequence[Int64] = ()
 ) -> list[Mask]:
-    """Masks bool (n, d), one per layer, of the most important weights; ties go to the lower index.
+    """Masks bool (n, d), one per layer, of the most important weights, of each layer its density; ties go to the
+    lower index.
 
     row: ``kept(d)`` in every row. firing: as ``shares`` says, int64 (n,) per layer. layer: ``kept(n d)`` in every
     layer. global: ``kept`` of all weights, where each layer's importance is first divided by its mean,
     because layers see inputs of different scale.
     """
     if budget == "row":
-        return [_largest(layer, kept(layer.shape[1], density)) for layer in importance]
+        rows = zip(importance, densities, strict=True)
+        return [_largest(layer, kept(layer.shape[1], density)) for layer, density in rows]
     if budget == "firing":
         return [_largest(layer, share) for layer, share in zip(importance, shares, strict=True)]
     if budget == "layer":
         return [
-            _largest(layer.reshape(1, -1), kept(layer.size, density)).reshape(layer.shape) for layer in importance
+            _largest(layer.reshape(1, -1), kept(layer.size, density)).reshape(layer.shape)
+            for layer, density in zip(importance, densities, strict=True)
         ]
     assert budget == "global", budget
     scaled = [_scaled(layer).reshape(-1) for layer in importance]
     everything = np.concatenate(scaled)[None]
-    mask = _largest(everything, kept(everything.size, density))[0]
+    count = sum(layer.size * density for layer, density in zip(importance, densities, strict=True))
+    mask = _largest(everything, max(1, round(count)))[0]
     ends = np.cumsum([layer.size for layer in importance])[:-1]
     return [part.reshape(layer.shape) for part, layer in zip(np.split(mask, ends), importance, strict=True)]
 

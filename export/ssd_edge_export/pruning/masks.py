@@ -77,19 +77,20 @@ def prune_network(
     Raises OptionError for a network pruned below ``density`` already.
     """
     check_density(network, options.density)
+    densities = layer_densities(network, options.density)
     rng = np.random.default_rng(options.seed)
     activities = activities or observe(network, x, progress)
     layers = network.topk_layers
     scores = [score(layer, seen, options.criterion, rng) for layer, seen in zip(layers, activities, strict=True)]
     reserves = [least_active(seen.activation_count, options.reserve) for seen in activities]
-    for layer, importances, reserve in zip(layers, scores, reserves, strict=True):
-        chosen = random_rows(layer, reserve, options.density, rng)
+    for layer, importances, reserve, density in zip(layers, scores, reserves, densities, strict=True):
+        chosen = random_rows(layer, reserve, density, rng)
         importances[reserve] = np.where(chosen, np.inf, -np.inf)
     shares = [
-        row_shares(layer, seen, reserve, options.density)
-        for layer, seen, reserve in zip(layers, activities, reserves, strict=True)
+        row_shares(layer, seen, reserve, density)
+        for layer, seen, reserve, density in zip(layers, activities, reserves, densities, strict=True)
     ]
-    pruned = with_masks(network, budget.masks(scores, options.density, options.budget, shares))
+    pruned = with_masks(network, budget.masks(scores, densities, options.budget, shares))
     fit(pruned, activities)
     dropped: list[Int64] = [np.zeros(0, np.int64) for _ in reserves]
     if options.drop_inactive:
@@ -98,13 +99,24 @@ def prune_network(
     return Pruned(pruned, describe(pruned, options, reserves, dropped))
 
 
+def layer_densities(network: TopKNetwork, density: float) -> list[float]:
+    """Share of each layer's weights to keep.
+
+    Behind a sketch the first layer has fewer than one that sees the whole input; ``density`` counts against that
+    one, so all of its weights stay where they are no more than that.
+    """
+    first, *others = network.topk_layers
+    return [min(1.0, density * network.input_width / first.weight.shape[1]), *(density for _ in others)]
+
+
 def check_density(network: TopKNetwork, density: float) -> None:
     """Raise OptionError where a layer has fewer weights left than ``density`` asks to keep."""
-    for number, layer in enumerate(network.topk_layers, 1):
+    densities = layer_densities(network, density)
+    for number, (layer, wanted) in enumerate(zip(network.topk_layers, densities, strict=True), 1):
         if layer.mask is not None:
             now = float(layer.mask.float().mean())
             OptionError.unless(
-                density <= now + 1e-9,
+                wanted <= now + 1e-9,
                 f"density {density:g} is above what pruning has left of hidden{number} ({now:.4g})",
             )
 
@@ -145,7 +157,7 @@ def random_rows(layer: TopKLayer, rows: Int64, density: float, rng: np.random.Ge
     weight = layer.weight.detach().cpu().numpy()[rows]
     if layer.mask is not None:
         weight = weight * layer.mask.cpu().numpy()[rows]
-    return budget.masks([importance.random(weight, rng)], density, "row")[0]
+    return budget.masks([importance.random(weight, rng)], [density], "row")[0]
 
 
 @torch.no_grad()
@@ -213,13 +225,13 @@ def describe(
     layers = []
     for number, (layer, reserve, gone) in enumerate(zip(network.topk_layers, reserves, dropped, strict=True), 1):
         assert layer.mask is not None
-        per_row = layer.mask.sum(1)
+        per_row, width = layer.mask.sum(1), layer.mask.shape[1]
         layers.append(
             {
                 "name": f"hidden{number}",
                 "shape": list(layer.weight.shape),
                 "nonzeros": int(per_row.sum()),
-                "density": float(layer.mask.float().mean()),
+                "density": int(per_row.sum()) / (len(per_row) * (network.input_width if number == 1 else width)),
                 "empty_rows": int((per_row == 0).sum()),
                 "reserve": len(reserve),
                 "dropped": len(gone),

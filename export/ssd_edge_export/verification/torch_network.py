@@ -22,7 +22,13 @@ def network_of(state: ModelState) -> TopKNetwork:
         masks.append(None if bool(mask.all()) else mask)
     center = None if state.center is None else torch.from_numpy(state.center)
     network = TopKNetwork(
-        weights, [layer.k for layer in state.layers], state.input_shape, center=center, masks=masks
+        weights,
+        [layer.k for layer in state.layers],
+        state.input_shape,
+        center=center,
+        masks=masks,
+        normalized_first=state.normalized_first,
+        sketch=state.sketch,
     )
     network.epsilon = state.epsilon
     network.add_classes(state.classes)

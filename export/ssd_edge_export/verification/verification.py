@@ -15,6 +15,7 @@ from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.network.engines import CSREngine, available_memory, folding_bytes
+from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.onnx.session import open_session
 from ssd_edge_runtime.state import ModelState
 
@@ -138,8 +139,7 @@ def term_scale(state: ModelState, samples: Float32) -> float:
 
     Rounding errors are in proportion to this: not to ``z = a - I``, which may be a small difference.
     """
-    u = samples - (0.0 if state.center is None else state.center)
-    u /= np.maximum(np.linalg.norm(u, axis=1, keepdims=True), state.epsilon)
+    u = preprocess(samples.reshape(len(samples), -1), state).T
     for layer in state.layers:
         a = np.maximum(layer.weights.matmat(np.ascontiguousarray(u.T, np.float32)).T, 0.0)
         inhibition = -np.partition(-a, layer.k, axis=1)[:, layer.k : layer.k + 1]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.analytic.solver import solve_rounded
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Statistics
 
 
@@ -79,7 +80,13 @@ def _same_features(a: ModelState, b: ModelState) -> bool:
         return False
     if a.center is not None and b.center is not None and not np.array_equal(a.center, b.center):
         return False
+    if a.normalized_first != b.normalized_first or not _same_sketch(a.sketch, b.sketch):
+        return False
     return all(_same_weights(one, other) for one, other in zip(a.layers, b.layers, strict=True))
+
+
+def _same_sketch(a: Sketch | None, b: Sketch | None) -> bool:
+    return b is None if a is None else a.same_as(b)
 
 
 def _same_weights(a: Layer, b: Layer) -> bool:

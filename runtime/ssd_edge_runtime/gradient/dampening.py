@@ -24,7 +24,8 @@ from ssd_edge_runtime.gradient.backward import (
 from ssd_edge_runtime.gradient.teacher_pass import logit_gradient
 from ssd_edge_runtime.network.counting import Touched
 from ssd_edge_runtime.network.engines import CSREngine
-from ssd_edge_runtime.network.forward import forward, preprocess
+from ssd_edge_runtime.network.forward import forward
+from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.state import ModelState
 
@@ -82,7 +83,7 @@ def importance(state: ModelState, indexes: list[RowIndex], x: Float32, labels: N
     readout = np.ascontiguousarray(state.readout.weights.T)
     found = Importance([np.zeros_like(layer.weights.values) for layer in state.layers], np.zeros_like(readout))
     for start in range(0, len(x), BLOCK):
-        passes = forward(state.layers, preprocess(x[start : start + BLOCK], state.center, state.epsilon))
+        passes = forward(state.layers, preprocess(x[start : start + BLOCK], state))
         active = [Touched.by(each.codes) for each in passes]
         codes, rows = passes[-1].codes.among(active[-1].local, len(active[-1].rows)), active[-1].rows
         columns = readout.take(rows, axis=0)

@@ -12,6 +12,7 @@ from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS
 from ssd_edge_runtime.names import CONTROL, MAX_NAME, check_names
 from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Statistics, StoredTeacher
 
 if TYPE_CHECKING:
@@ -89,10 +90,24 @@ def check_input(state: ModelState) -> None:
     EdgeModelError.unless(prod(shape) <= MAX_ENTRIES, f"input_shape {shape} is beyond {MAX_ENTRIES} values")
     if state.center is not None:
         check_array("center", state.center, "float32", state.input_width)
+    if state.sketch is not None:
+        check_sketch(state.sketch, state.input_width)
     for name, value in (("epsilon", state.epsilon), ("temperature", state.temperature)):
         EdgeModelError.unless(
             isfinite(value) and float(np.float32(value)) > 0.0, f"{name} must be positive and finite, got {value}"
         )
+
+
+def check_sketch(sketch: Sketch, inputs: int) -> None:
+    """Each of ``inputs`` values goes to one of the sums, with a sign."""
+    width = sketch.width
+    EdgeModelError.unless(1 <= width <= inputs, f"a sketch has 1 to {inputs} sums, got {width}")
+    check_array("input.sketch.sums", sketch.sums, "int32", inputs)
+    highest = int(sketch.sums.max())
+    EdgeModelError.unless(highest < width, f"input.sketch.sums holds {highest}, not below {width}")
+    signs = sketch.signs
+    good = signs.dtype == np.int8 and signs.shape == (inputs,) and bool(np.all(np.abs(signs) == 1))
+    EdgeModelError.unless(good, f"input.sketch.signs must be int8 [{inputs}], each 1 or -1")
 
 
 def check_encoder(encoder: Encoder, input_shape: tuple[int, ...]) -> None:
@@ -199,7 +214,7 @@ def check_state(state: ModelState) -> None:
     )
     if state.encoder is not None:
         check_encoder(state.encoder, state.input_shape)
-    width, classes = state.input_width, len(state.classes)
+    width, classes = state.first_width, len(state.classes)
     for number, layer in enumerate(state.layers, 1):
         check_layer(layer, f"hidden{number}", width, classes)
         check_inhibition(layer, state.switch)

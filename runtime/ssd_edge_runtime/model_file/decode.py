@@ -19,7 +19,7 @@ from ssd_edge_runtime.model_file.learning_tensors import (
 )
 from ssd_edge_runtime.model_file.manifest import Manifest
 from ssd_edge_runtime.model_file.structure import Structure
-from ssd_edge_runtime.model_file.weights import decode_layer, decode_readout
+from ssd_edge_runtime.model_file.weights import decode_layer, decode_readout, decode_sketch
 from ssd_edge_runtime.onnx.messages import INITIALIZER, INPUT, NAME, NODE, OUTPUT
 from ssd_edge_runtime.onnx.protobuf import fields
 from ssd_edge_runtime.onnx.tensors import TensorSpec, decode_tensor
@@ -36,6 +36,8 @@ def memory_needed(manifest: Manifest) -> int:
     """Upper bound in bytes of what reading allocates, from sizes alone."""
     structure, classes = manifest.structure, manifest.structure.classes
     total = 12 * classes * structure.code_width + 4 * structure.input_width * structure.center + 100 * classes
+    if structure.sketch is not None:
+        total += 32 * structure.input_width + 8 * structure.sketch
     for layer in structure.layers:
         total += 24 * layer.entries + layer.rows * (40 + 8 * classes)
     if manifest.learning_shape is not None:
@@ -164,6 +166,8 @@ def decode(header: Header, memory_limit: int | None = None) -> ModelState:
         replaced=manifest.replaced,
         provenance=manifest.provenance,
         encoder=encoder,
+        normalized_first=structure.normalized_first,
+        sketch=decode_sketch(arrays, structure),
     )
     check_state(state)
     return state

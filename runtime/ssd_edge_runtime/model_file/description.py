@@ -38,12 +38,16 @@ def neuron_counts(layers: list[Layer], class_samples: np.ndarray[Any, np.dtype[n
 def describe_layer(
     layer: Layer, storage: str, sizes: dict[str, int], counted: bool, state: ModelState
 ) -> dict[str, Any]:
-    """One entry of ``layers``; ``bytes`` is what its weights take in the file."""
+    """One entry of ``layers``; ``bytes`` is what its weights take in the file.
+
+    ``density`` of a layer behind a sketch is counted against the layer that sees all d values.
+    """
+    inputs = state.input_width if layer is state.layers[0] else layer.weights.shape[1]
     return {
         "name": layer.name,
         "shape": list(layer.weights.shape),
         "nonzeros": layer.weights.nonzeros,
-        "density": layer.weights.density,
+        "density": layer.weights.nonzeros / (layer.weights.shape[0] * inputs),
         "bytes": sum(size for name, size in sizes.items() if weight_of(name, layer.name)),
         "k": layer.k,
         "storage": storage,
@@ -105,6 +109,8 @@ def describe(source: str | PathLike[str] | bytes, *, verify: bool = True) -> dic
         "samples_seen": state.samples_seen,
         "class_samples": dict(zip(state.classes, state.class_samples.tolist(), strict=True)),
         "centered": state.center is not None,
+        "normalized_first": state.normalized_first,
+        "sketch": state.sketch.width if state.sketch is not None else None,
         "temperature": state.temperature,
         "learning": asdict(state.learning) if state.learning is not None else None,
         "analytic": asdict(state.analytic) if state.analytic is not None else None,

@@ -8,7 +8,7 @@ from ssd_edge_runtime.model_file.codecs import Storage
 from ssd_edge_runtime.model_file.graph import Graph, build_graph, encode_graph
 from ssd_edge_runtime.model_file.learning_tensors import Arrays, learning_shape, learning_specs
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
-from ssd_edge_runtime.model_file.weights import encode_layer, encode_readout
+from ssd_edge_runtime.model_file.weights import encode_input, encode_layer, encode_readout
 from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import TensorSpec, array_bytes
 from ssd_edge_runtime.state import Layer, ModelState
@@ -41,6 +41,8 @@ def structure_of(state: ModelState, storages: list[Storage] | None = None) -> St
         readout=state.readout.kind,
         bias=state.readout.bias is not None,
         encoder=state.encoder.shape if state.encoder is not None else None,
+        normalized_first=state.normalized_first,
+        sketch=state.sketch.width if state.sketch is not None else None,
     )
 
 
@@ -52,7 +54,7 @@ def buffers(specs: list[TensorSpec], arrays: Arrays) -> dict[str, memoryview]:
 def inference_graph(state: ModelState, structure: Structure) -> Message:
     """The ``GraphProto`` that computes ``logits`` and ``probabilities``."""
     graph = build_graph(structure)
-    arrays = encode_readout(state)
+    arrays = encode_input(state, structure) | encode_readout(state)
     for layer, shape in zip(state.layers, structure.layers, strict=True):
         arrays |= encode_layer(layer, shape, state)
     return encode_graph(GRAPH_NAME, graph, buffers(graph.tensors, arrays), state.encoder)

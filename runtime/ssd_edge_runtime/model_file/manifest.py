@@ -76,6 +76,10 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
         document["replaced"] = state.replaced
     if structure.encoder is not None:
         document["encoder"] = asdict(structure.encoder)
+    if structure.normalized_first:
+        document["normalized_first"] = True
+    if structure.sketch is not None:
+        document["sketch"] = structure.sketch
     return strict_json.dumps(document, "the manifest")
 
 
@@ -134,6 +138,8 @@ def _structure(section: Section, classes: int) -> Structure:
         1 <= len(shape) <= MAX_DIMENSIONS, f"input_shape has 1 to {MAX_DIMENSIONS} dimensions, got {len(shape)}"
     )
     encoder = _encoder(section.take("encoder")) if "encoder" in section.values else None
+    width = prod(shape) if encoder is None else encoder.width
+    sketch = section.count("sketch", 1, width) if "sketch" in section.values else None
     readout = Section(section.take("readout"), "readout")
     values_type: ValuesType = section.text("values", *VALUES)  # type: ignore[assignment]
     kind: ReadoutKind = readout.text("kind", *READOUTS)  # type: ignore[assignment]
@@ -144,10 +150,12 @@ def _structure(section: Section, classes: int) -> Structure:
         epsilon=section.number("epsilon"),
         temperature=section.number("temperature"),
         values_type=values_type,
-        layers=_layers(section.items("layers"), prod(shape) if encoder is None else encoder.width),
+        layers=_layers(section.items("layers"), sketch or width),
         readout=kind,
         bias=readout.flag("bias"),
         encoder=encoder,
+        normalized_first="normalized_first" in section.values and section.flag("normalized_first"),
+        sketch=sketch,
     )
     readout.end()
     for name in ("epsilon", "temperature"):

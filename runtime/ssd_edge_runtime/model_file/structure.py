@@ -50,11 +50,19 @@ class Structure:
     readout: ReadoutKind
     bias: bool
     encoder: EncoderShape | None = None
+    normalized_first: bool = False
+    sketch: int | None = None
+    """How many sums the first layer sees in place of the input's d values."""
 
     @property
     def input_width(self) -> int:
-        """d, the number of values that the first layer takes."""
+        """d, the number of values that go in."""
         return prod(self.input_shape) if self.encoder is None else self.encoder.width
+
+    @property
+    def sums_type(self) -> str:
+        """Element type of ``input.sketch.sums``."""
+        return column_type(self.sketch or 1)
 
     @property
     def code_width(self) -> int:

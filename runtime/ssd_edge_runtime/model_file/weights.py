@@ -10,8 +10,9 @@ from ssd_edge_runtime.model_file import codecs
 from ssd_edge_runtime.model_file.codecs import StoredValues
 from ssd_edge_runtime.model_file.learning_tensors import Arrays, decode_counts, decode_support
 from ssd_edge_runtime.model_file.manifest import Manifest
-from ssd_edge_runtime.model_file.structure import LayerShape
+from ssd_edge_runtime.model_file.structure import LayerShape, Structure
 from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
 
@@ -38,8 +39,25 @@ def encode_layer(layer: Layer, shape: LayerShape, state: ModelState) -> Arrays:
     return arrays
 
 
+def encode_input(state: ModelState, structure: Structure) -> Arrays:
+    """The initializers of center and sketch, where there are any."""
+    arrays: Arrays = {} if state.center is None else {"input.center": state.center}
+    if state.sketch is not None:
+        arrays["input.sketch.sums"] = state.sketch.sums.astype(structure.sums_type)
+        arrays["input.sketch.signs"] = state.sketch.signs
+    return arrays
+
+
+def decode_sketch(arrays: Arrays, structure: Structure) -> Sketch | None:
+    """The sketch, copied out of the file; its values are not yet checked."""
+    if structure.sketch is None:
+        return None
+    sums, signs = arrays["input.sketch.sums"], arrays["input.sketch.signs"]
+    return Sketch(sums.astype(np.int32), signs.reshape(-1).astype(np.int8), structure.sketch)
+
+
 def encode_readout(state: ModelState) -> Arrays:
-    """The initializers of V and b, and of the input's center."""
+    """The initializers of V and b."""
     classes, n = state.readout.weights.shape
     rows = np.repeat(np.arange(classes), n)
     values = state.readout.weights.reshape(-1)
@@ -48,7 +66,6 @@ def encode_readout(state: ModelState) -> Arrays:
     optional = {
         "readout.scale": stored.scale,
         "readout.bias": state.readout.bias,
-        "input.center": state.center,
     }
     return arrays | {name: array for name, array in optional.items() if array is not None}
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.network.forward import block_size, forward, preprocess
+from ssd_edge_runtime.network.forward import block_size, forward
+from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.onnx.session import open_session, run_session
 from ssd_edge_runtime.state import ModelState
 
@@ -40,10 +41,8 @@ class CSREngine:
     name = "csr"
 
     def __init__(self, state: ModelState) -> None:
-        self._layers = state.layers
         self._block_size = block_size(state.input_width)
-        self._center = state.center
-        self._epsilon = state.epsilon
+        self._state = state
         self._transposed = np.ascontiguousarray(state.readout.weights.T)
         self._bias = state.readout.bias
 
@@ -55,7 +54,7 @@ class CSREngine:
         return np.concatenate([self._block(x[start : start + size]) for start in range(0, len(x), size)])
 
     def _block(self, x: Float32) -> Float32:
-        codes = forward(self._layers, preprocess(x, self._center, self._epsilon))[-1].codes
+        codes = forward(self._state.layers, preprocess(x, self._state))[-1].codes
         logits = codes.read_out(self._transposed)
         if self._bias is not None:
             logits += self._bias

@@ -1,11 +1,10 @@
-"""The forward pass on compressed rows: preprocess, Top-K layers, codes. Cost follows the non-zeros.
+"""The forward pass on compressed rows: Top-K layers, codes. Cost follows the non-zeros.
 
 Samples stand in columns throughout, the layout in which a product with compressed rows is fast.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,28 +33,6 @@ class LayerPass:
     """``z``, N samples over n neurons; not a work array."""
     gated: bool = False
     """Whether some neurons were inhibited in part: more may have fired than are in the Top-K."""
-
-
-def preprocess(x: Float32, center: Float32 | None, epsilon: float) -> Float32:
-    """``u = (x - center) / max(||x - center||, epsilon)`` per sample: float32 (N, d) -> contiguous (d, N).
-
-    The result is a work array, good until this thread's next call.
-    """
-    samples, width = x.shape
-    if samples == 1:
-        u = x[0] if center is None else x[0] - center
-        square = float(np.vdot(u, u))  # does not warn where it overflows
-        norm = math.sqrt(square) if math.isfinite(square) else float(np.linalg.norm(u.astype(np.float64)))
-        one: Float32 = u * np.float32(1.0 / max(norm, epsilon))
-        return one.reshape(-1, 1)
-    if center is not None:
-        x = np.subtract(x, center, out=workspace.array("centered", x.shape))
-    squares = np.einsum("nd,nd->n", x, x, dtype=np.float32)
-    if not np.isfinite(squares).all():
-        squares = np.einsum("nd,nd->n", x, x, dtype=np.float64)
-    scale = (1.0 / np.maximum(np.sqrt(squares), epsilon)).astype(np.float32)
-    scaled: Float32 = np.multiply(x.T, scale, out=workspace.array("u", (width, samples)))
-    return scaled
 
 
 def block_size(width: int) -> int:

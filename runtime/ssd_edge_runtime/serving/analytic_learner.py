@@ -17,7 +17,8 @@ from ssd_edge_runtime.analytic.lessons import Lesson, decode, encode
 from ssd_edge_runtime.arrays import Float32, Write
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.network.counting import Touched, counted
-from ssd_edge_runtime.network.forward import block_size, forward, preprocess
+from ssd_edge_runtime.network.forward import block_size, forward
+from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.serving.learner import Record
@@ -283,7 +284,7 @@ class AnalyticLearner:
         state = self.state
         blocks = []
         for start in range(0, len(x), self._block):
-            u = preprocess(x[start : start + self._block], state.center, state.epsilon)
+            u = preprocess(x[start : start + self._block], state)
             blocks.append([each.codes for each in forward(state.layers, u)])
         return blocks
 

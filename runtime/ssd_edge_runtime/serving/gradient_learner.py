@@ -22,7 +22,7 @@ from ssd_edge_runtime.gradient.step import step
 from ssd_edge_runtime.gradient.teacher import Teacher
 from ssd_edge_runtime.network.counting import Rows, union
 from ssd_edge_runtime.network.engines import CSREngine
-from ssd_edge_runtime.network.forward import preprocess
+from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
 from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.serving.learner import Record
@@ -128,7 +128,7 @@ class GradientLearner:
         assert state.learning is not None
         size = state.learning.batch_size
         for start in range(0, len(x), size):
-            u = preprocess(x[start : start + size], state.center, state.epsilon)
+            u = preprocess(x[start : start + size], state)
             batch = labels[start : start + size]
             changed = step(state, self._indexes, fresh.teacher, u, batch, state.learning)
             for behind, rows in zip(self._behind, changed, strict=True):

@@ -19,7 +19,7 @@ from ssd_edge_export.pruning import budget, importance
 def test_budget_keeps_exactly_its_share(rows, width, density, kind, seed):
     rng = np.random.default_rng(seed)
     scores = [rng.random((rows, width)), rng.random((3, rows))]
-    masks = budget.masks(scores, density, kind)
+    masks = budget.masks(scores, [density] * len(scores), kind)
     assert [mask.shape for mask in masks] == [s.shape for s in scores]
     if kind == "row":
         for mask, s in zip(masks, scores, strict=True):
@@ -33,7 +33,7 @@ def test_budget_keeps_exactly_its_share(rows, width, density, kind, seed):
 @pytest.mark.parametrize("kind", ["row", "layer"])
 def test_budget_keeps_the_most_important(kind):
     scores = np.array([[3.0, 1.0, 2.0, 0.0], [9.0, 8.0, 7.0, 6.0]])
-    mask = budget.masks([scores], 0.5, kind)[0]
+    mask = budget.masks([scores], [0.5], kind)[0]
     wanted = {"row": [[1, 0, 1, 0], [1, 1, 0, 0]], "layer": [[0, 0, 0, 0], [1, 1, 1, 1]]}
     np.testing.assert_array_equal(mask, np.array(wanted[kind], bool))
 
@@ -63,18 +63,18 @@ def test_firing_shares_follow_the_root_of_the_counts():
 
 def test_firing_budget_keeps_each_rows_best():
     scores = np.array([[3.0, 1.0, 2.0, 0.0], [9.0, 8.0, 7.0, 6.0]])
-    mask = budget.masks([scores], 0.5, "firing", [np.array([1, 3])])[0]
+    mask = budget.masks([scores], [0.5], "firing", [np.array([1, 3])])[0]
     np.testing.assert_array_equal(mask, np.array([[1, 0, 0, 0], [1, 1, 1, 0]], bool))
 
 
 def test_global_budget_compares_layers_on_one_scale():
     scores = np.random.default_rng(0).random((10, 10))
-    masks = budget.masks([scores, 1000.0 * scores], 0.3, "global")
+    masks = budget.masks([scores, 1000.0 * scores], [0.3, 0.3], "global")
     np.testing.assert_array_equal(masks[0], masks[1])
 
 
 def test_ties_go_to_the_lower_index():
-    np.testing.assert_array_equal(budget.masks([np.zeros((1, 4))], 0.5, "row")[0], [[True, True, False, False]])
+    np.testing.assert_array_equal(budget.masks([np.zeros((1, 4))], [0.5], "row")[0], [[True, True, False, False]])
 
 
 def test_activity_is_frequency_times_weight_times_input():
@@ -89,7 +89,7 @@ def test_random_takes_nonzero_weights_first():
     weight = np.array([[0.0, 1.0, 0.0, -1.0]], np.float32)
     for seed in range(5):
         scores = importance.random(weight, np.random.default_rng(seed))
-        np.testing.assert_array_equal(budget.masks([scores], 0.5, "row")[0], [[False, True, False, True]])
+        np.testing.assert_array_equal(budget.masks([scores], [0.5], "row")[0], [[False, True, False, True]])
 
 
 def test_sampled_draws_in_proportion_to_the_root_of_the_weight():

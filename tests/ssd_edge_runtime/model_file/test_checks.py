@@ -42,6 +42,24 @@ def test_a_state_that_does_not_fit_is_not_written(
         model_file.to_bytes(change(make_state()))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sums": np.full(30, 7, np.int32)}, r"input\.sketch\.sums holds 7, not below 7"),
+        ({"sums": np.zeros(29, np.int32)}, r"input\.sketch\.sums must be int32 \[30\]"),
+        ({"signs": np.zeros(30, np.int8)}, r"input\.sketch\.signs must be int8 \[30\], each 1 or -1"),
+        ({"width": 31}, "a sketch has 1 to 30 sums, got 31"),
+        ({"width": 8}, "hidden1 takes 7 inputs, gets 8"),
+    ],
+)
+def test_a_sketch_that_does_not_fit_is_not_written(
+    make_state: MakeState, change: dict[str, Any], message: str
+) -> None:
+    state = make_state(sketch=7)
+    with pytest.raises(EdgeModelError, match=message):
+        model_file.to_bytes(replace(state, sketch=replace(state.sketch, **change)))
+
+
 def test_a_weight_too_large_for_float16_is_not_written(make_state: MakeState) -> None:
     state = make_state()
     state.layers[0].weights.values[5] = 1e6

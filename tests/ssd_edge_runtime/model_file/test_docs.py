@@ -43,7 +43,9 @@ def test_the_encoder_is_described(make_state: MakeState) -> None:
     assert {key for key in told if f"`{key}`" not in row} == set()
 
 
-@pytest.mark.parametrize("case", [{"teacher": True}, {"readout": "analytic"}])
+@pytest.mark.parametrize(
+    "case", [{"teacher": True}, {"readout": "analytic"}, {"normalized_first": True, "sketch": 5}]
+)
 def test_every_key_and_initializer_is_named(make_state: MakeState, case: dict[str, Any]) -> None:
     model = onnx.load_from_string(model_file.to_bytes(make_state(values="int8", **case)))
     missing = {key for key in keys(json.loads(model.metadata_props[1].value)) if f"`{key}`" not in PAGE}

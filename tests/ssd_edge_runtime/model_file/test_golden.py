@@ -15,10 +15,12 @@ from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import TensorSpec, tensor_message
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, StoredTeacher
 
 GOLDEN = Path(__file__).parent / "golden"
 DIGESTS = {
+    "sketch-float32.onnx": "6a7c2be9dd83dbb7c9e484a21bb689f68d284741f48df6f9d504803bc2161e47",
     "encoder-float32.onnx": "7a4b0809521288a43ce9cd1bd1f01e556144f2aca48209e241afa0ceba4203bf",
     "gradient-float32.onnx": "a493b129a6a1139d2e3dc67ca6e959c24972b358baa036c1b2e84ad33daeb412",
     "analytic-float16.onnx": "7036e78d725f73cb9d1b7a1616e71554d533e8c65ec64e506b8e8a32388fc358",
@@ -103,11 +105,19 @@ def encoded() -> ModelState:
     return replace(gradient(), encoder=encoder(), input_shape=(1, 2, 2))
 
 
+def sketched() -> ModelState:
+    """Six values, normalized and centered, as two sums."""
+    sums, signs = int32(0, 1, 1, 0, 0, 1), np.array([1, -1, 1, 1, -1, -1], np.int8)
+    state = replace(gradient(), layers=[layer(2, int32(0, 1, 0))], normalized_first=True)
+    return replace(state, sketch=Sketch(sums, signs, 2))
+
+
 STATES = {
     "gradient-float32.onnx": gradient,
     "analytic-float16.onnx": analytic,
     "inference-int8.onnx": inference,
     "encoder-float32.onnx": encoded,
+    "sketch-float32.onnx": sketched,
 }
 
 

@@ -26,8 +26,15 @@ MakeState = Callable[..., ModelState]
 def reference(state: ModelState, x: np.ndarray) -> np.ndarray:
     """Logits by dense arithmetic, float64."""
     u = x.reshape(len(x), -1).astype(np.float64)
+    if state.normalized_first:
+        u = u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), state.epsilon)
     if state.center is not None:
         u = u - state.center
+    if state.sketch is not None:
+        sums = np.zeros((len(u), state.sketch.width))
+        for value, (place, sign) in enumerate(zip(state.sketch.sums, state.sketch.signs, strict=True)):
+            sums[:, place] += sign * u[:, value]
+        u = sums
     z = u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), state.epsilon)
     for layer in state.layers:
         a = np.maximum(z @ layer.weights.to_dense().astype(np.float64).T, 0)
