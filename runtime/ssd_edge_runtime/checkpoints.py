@@ -99,19 +99,25 @@ class Checkpoints:
         self._remember()
         self.count = 1 if unfinished.progress else 0
 
-    def write(self, progress: dict[str, int]) -> None:
+    def write(self, progress: dict[str, int], *, sync: bool = True) -> None:
         """Put what was learned since the last checkpoint on storage.
 
-        The record of a gradient readout is the whole state, so it replaces the one before. Raises OSError; the
-        last checkpoint then stays.
+        The record of a gradient readout is the whole state, so it replaces the one before. Another's need not be
+        flushed, ``sync``: it then outlives this process, but a power cut only from the next flush on. Raises
+        OSError; the last checkpoint then stays.
         """
         assert self._journal is not None
         record = self._model.record(progress)
         if self.whole:
             self._journal = Journal.create(self.path, self._head(), record)
         else:
-            self._journal.append(record)
+            self._journal.append(record, sync=sync)
         self.count += 1
+
+    def flush(self) -> None:
+        """Put on storage what was written without. Raises OSError."""
+        if self._journal is not None:
+            self._journal.flush()
 
     def announce(self, digest: str) -> None:
         """Note, before the result takes its place, which file it is; so it is recognized after a kill."""

@@ -21,12 +21,14 @@ from ssd_edge.cli.arguments import (
 )
 from ssd_edge.cli.completion import offer_data
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import bar, common_options, emit_json, emit_line, plain, say
+from ssd_edge.cli.output import bar, common_options, emit_line, emit_saved, plain, say
+from ssd_edge.cli.stopping import stoppable
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import Priors
 
 if TYPE_CHECKING:
     from ssd_edge.data import Reading
+    from ssd_edge.on_device.plan import LearnPlan
     from ssd_edge.on_device.stream_input import StreamFormat
 
 EXAMPLE = """\b
@@ -122,7 +124,10 @@ def command(
 
     With - as DATA, samples are JSON lines on standard input: {"x": [...], "y": "label"} is learned, a line without
     y is predicted, and each is answered by a line at once. Or they are arrays as np.save writes them, samples and
-    their labels in turn. MODEL is saved at the end and at checkpoints.
+    their labels in turn. MODEL is saved at the end; checkpoints come by themselves.
+
+    Ctrl-C, SIGTERM and SIGHUP let the samples at hand be finished and what was learned be kept, with status 128
+    and the signal's number; a second one ends at once, and --resume goes on.
     """
     from ssd_edge import on_device
 
@@ -139,11 +144,11 @@ def command(
         OptionError.unless(
             guard is None, "guard needs data that can be taken back: it cannot be used with standard input"
         )
-        emit_line(on_device.learn_stream(model, sys.stdin.buffer, emit_line, plan, form=stdin_format, **writing))
+        learn_stdin(model, plan, stdin_format, writing)
         return
     require_stdin(stdin_format)
     judge = None if guard is None else on_device.Guard(guard, max_drop)
-    with bar("learning") as progress:
+    with stoppable() as stop, bar("learning") as progress:
         report = on_device.learn(
             model,
             data,
@@ -153,14 +158,27 @@ def command(
             root=data_root,
             reading=reading,
             progress=progress,
+            stop=stop,
             **writing,
         )
-    if as_json:
-        emit_json(report)
-    else:
-        print_report(report)
+    if "stopped" in report:
+        stop.exit()
+    emit_saved(report, as_json, print_report)
     if not report["kept"]:
         raise click.exceptions.Exit(1)
+
+
+def learn_stdin(model: Path, plan: LearnPlan, form: StreamFormat, writing: dict[str, Any]) -> None:
+    """Learn what comes on standard input, until that ends, the answers find no reader, or a signal comes."""
+    from ssd_edge.on_device import learn_stream
+
+    with stoppable() as stop, stop.input(sys.stdin.buffer) as stream:
+        answer = stop.answering(emit_line)
+        report = learn_stream(model, stream, answer, plan, form=form, stop=stop, **writing)
+        if stop():
+            say(f"stopped: {report['samples']} samples learned, {report['stored']} on storage in {report['file']}")
+        answer(report)
+    stop.exit()
 
 
 def print_report(report: dict[str, Any]) -> None:

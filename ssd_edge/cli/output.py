@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 NUMBERS = re.compile(r"\[[-+.,\d\seE]+\]")
 """A list of nothing but numbers, which stays on one line; within quotes a match is text without newlines."""
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+"""What moves the cursor, colours, renames the window or turns text around; not line breaks and tabs."""
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,6 +43,9 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 return function(*args, **kwargs)
         except BrokenPipeError:
             raise  # the reader has gone; click ends in silence
+        except KeyboardInterrupt:
+            say("stopped")
+            sys.exit(128 + signal.SIGINT)
         except (SSDEdgeError, OSError, MemoryError) as error:
             if debug:
                 raise
@@ -82,33 +91,82 @@ def describe(error: BaseException) -> str:
 
 def fail(message: str) -> None:
     """Print ``error: message`` on standard error and exit with status 2."""
-    click.echo(f"error: {message}", err=True)
+    say(f"error: {message}")
     sys.exit(2)
 
 
 def say(message: str) -> None:
-    """A message for a person, on standard error."""
-    click.echo(message, err=True)
+    """A message for a person, on standard error; where nobody can read it, the work goes on all the same."""
+    try:
+        _write(sys.stderr, f"{message}\n")
+    except OSError:
+        silence(sys.stderr)
 
 
 def plain(text: str) -> None:
     """A line of the result for a person, on standard output."""
-    click.echo(text)
+    _write(sys.stdout, f"{text}\n")
 
 
 def emit_json(document: Any) -> None:
     """The one JSON document on standard output."""
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
-    click.echo(NUMBERS.sub(lambda found: f"[{' '.join(found.group()[1:-1].split())}]", text))
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=not _takes(sys.stdout, document))
+    text = NUMBERS.sub(lambda found: f"[{' '.join(found.group()[1:-1].split())}]", text)
+    _write(sys.stdout, f"{text}\n")
 
 
 def emit_line(document: dict[str, Any]) -> None:
     """One line of JSON on standard output, at once."""
+    _write(sys.stdout, json.dumps(document, ensure_ascii=not _takes(sys.stdout, document)) + "\n")
+
+
+def emit_saved(report: dict[str, Any], as_json: bool, print_report: Callable[[dict[str, Any]], None]) -> None:
+    """Tell what is on storage; printing that fails is no failure, or who tries again would do it twice."""
     try:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        if as_json:
+            emit_json(report)
+        else:
+            print_report(report)
+    except OSError as error:
+        silence(sys.stdout)
+        say(f"note: done, but the report could not be printed ({describe(error)})")
+
+
+def printable(text: str) -> str:
+    """``text`` with what would steer the terminal written out, as ``\\u001b``; JSON stays the same document."""
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _takes(stream: IO[str] | None, document: Any) -> bool:
+    """Whether the stream's encoding has all letters of a JSON document."""
+    try:
+        printable(json.dumps(document, ensure_ascii=False)).encode(_encoding(stream))
     except UnicodeEncodeError:
-        sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
+        return False
+    return True
+
+
+def _encoding(stream: IO[str] | None) -> str:
+    return getattr(stream, "encoding", None) or "utf-8"
+
+
+def _write(stream: IO[str] | None, text: str) -> None:
+    """Write out at once, letters that the encoding lacks as escapes. Raises OSError."""
+    if stream is None:  # closed before Python began
+        return
+    encoding = _encoding(stream)
+    stream.write(printable(text).encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def silence(stream: IO[str] | None) -> None:
+    """Let what is still to be written, and what Python flushes as it ends, go nowhere."""
+    if stream is None:
+        return
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def on_terminal() -> bool:

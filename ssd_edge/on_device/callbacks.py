@@ -12,6 +12,14 @@ Progress = Callable[[int, int], None]
 Answer = Callable[[dict[str, Any]], None]
 """Hears the answer to a sample, a batch or a line of a stream, as soon as there is one."""
 
+Stop = Callable[[], bool]
+"""Asked between two samples whether to end here, with what was learned put on storage."""
+
+
+def never() -> bool:
+    """Go on to the end."""
+    return False
+
 
 def silent(message: str) -> None:
     """Tell nobody."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.data import Dataset, Reading
-from ssd_edge.on_device.callbacks import Progress, Tell, silent, unwatched
+from ssd_edge.on_device.callbacks import Progress, Stop, Tell, never, silent, unwatched
 from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.plan import LearnPlan, analytic_options, options_for, passes, solve_by, use
@@ -56,6 +56,7 @@ def learn(
     keys: Keys = Keys(),
     tell: Tell = silent,
     progress: Progress = unwatched,
+    stop: Stop = never,
 ) -> dict[str, Any]:
     """Learn labelled samples and save the file ``model`` as a new generation; unknown labels become new classes.
 
@@ -63,7 +64,8 @@ def learn(
     ``root`` and ``reading`` are for data given by name. Once this returns, what it reports is on storage. Where
     ``guard`` does not hold, nothing is saved and ``kept`` is false. Checkpoints go to a journal beside the
     file; after a kill, the same call with ``Resuming(resume=True)`` goes on from the last one and ends where it
-    would have ended.
+    would have ended. So it does where ``stop`` said yes before all was learned: the report then has ``stopped``,
+    and in ``samples`` how many the journal holds, all passes counted.
 
     Returns ``samples``, ``epochs``, ``resumed``, ``classes_added``, ``checkpoints``, ``kept``, ``guard`` where
     there is one (``before``, ``after``, ``max_drop``), ``withheld`` (classes too few samples of which were seen to
@@ -84,7 +86,7 @@ def learn(
             judge = load_labelled(guard.data, change.model, split="test", root=root, reading=reading)
             guard = dataclasses.replace(guard, data=judge)
         begun = time.perf_counter()
-        report = Lesson(change, dataset, plan, resuming, guard, tell, progress).learn()
+        report = Lesson(change, dataset, plan, resuming, guard, tell, progress, stop).learn()
         report["seconds"] = round(time.perf_counter() - begun, 3)
         if report["kept"]:
             note_rare(change.model, dataset.names.tolist(), tell)
@@ -103,9 +105,12 @@ class Lesson:
     """Its data loaded."""
     tell: Tell
     progress: Progress
+    stop: Stop
 
     def __post_init__(self) -> None:
         self._known = self.change.model.classes_
+        self.journaled = 0
+        """Samples of all passes that the journal holds, where it was stopped."""
 
     def learn(self) -> dict[str, Any]:
         """Learn, judge, save; returns what is reported, but for the time that it took."""
@@ -121,7 +126,8 @@ class Lesson:
         solve_by(model, solved_by)
         work = Checkpoints(model, change.target, deciding)
         with keeping(work, unfinished, self.tell) as done:
-            self._learn_all(work, options, done)
+            if not self._learn_all(work, options, done):
+                return report | self._stopped(work)
             report["resumed"] = done.get("samples", 0)
             report["classes_added"] = [name for name in model.classes_ if name not in self._known]
             report |= {"checkpoints": work.count} | self._verdict(before)
@@ -137,13 +143,21 @@ class Lesson:
         options = dataclasses.asdict(self.plan) | {"checkpoint_every": self.how.every}
         return {"data": digest_of_data(self.dataset), **options}
 
-    def _learn_all(self, work: Checkpoints, options: LearningOptions | None, done: dict[str, int]) -> None:
-        """Go through the data, but for the calls that were ``done`` before, with a checkpoint now and then."""
+    def _learn_all(self, work: Checkpoints, options: LearningOptions | None, done: dict[str, int]) -> bool:
+        """Go through the data, but for the calls that were ``done`` before, with a checkpoint now and then.
+
+        Returns whether it came to the end; where it was stopped, a checkpoint holds all that was learned.
+        """
         model, own = self.change.model, self.change.model.learning
         dataset, total = self.dataset, len(self.dataset) * self.plan.epochs
         pace, learned = Pace(self.how), 0
         calls = passes(dataset, self.plan, self.how.every, self._known, own.batch_size if own else 128)
         for number, samples in enumerate(calls, 1):
+            if self.stop():
+                if number - 1 > done.get("calls", 0):
+                    work.write({"calls": number - 1, "samples": learned})
+                self.journaled = max(learned, done.get("samples", 0))
+                return False
             learned += len(samples)
             if number > done.get("calls", 0):
                 use(model, options)
@@ -152,6 +166,17 @@ class Lesson:
                 if pace.due(len(samples)):
                     work.write({"calls": number, "samples": learned})
             self.progress(learned, total)
+        return True
+
+    def _stopped(self, work: Checkpoints) -> dict[str, Any]:
+        """The report of learning that ended on the way, its journal staying where there is one."""
+        if self.journaled:
+            self.tell(f"stopped: {work.path} holds {self.journaled} samples: learn the same with --resume")
+        else:
+            self.tell("stopped: nothing was learned")
+            work.drop()
+        report = {"stopped": True, "kept": False, "samples": self.journaled, "file": str(self.change.target)}
+        return report | {"checkpoints": work.count, "classes": self._known}
 
     def _score(self) -> float:
         """Accuracy on the guard's data, 0 without one."""

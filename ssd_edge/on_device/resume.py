@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,12 @@ class Resuming:
 
     @property
     def asked(self) -> bool:
-        """Whether checkpoints are wanted at all."""
+        """Whether it is said how often."""
         return self.every is not None or self.seconds is not None
+
+    def or_else(self, every: int, seconds: float) -> Resuming:
+        """The same, checkpoints coming this often where nothing is said."""
+        return self if self.asked else replace(self, every=every, seconds=seconds)
 
     def __post_init__(self) -> None:
         OptionError.unless(not (self.resume and self.discard), "resume and discard exclude each other")

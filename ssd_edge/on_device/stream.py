@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.on_device.answers import answers_for
-from ssd_edge.on_device.callbacks import Answer, Tell, silent
+from ssd_edge.on_device.callbacks import Answer, Stop, Tell, never, silent
 from ssd_edge.on_device.inputs import Loading, Model, load_model
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.plan import LearnPlan, analytic_options, options_for, solve_by, use
-from ssd_edge.on_device.resume import Pace, Resuming
+from ssd_edge.on_device.resume import Resuming
 from ssd_edge.on_device.stream_checkpoints import StreamStore
 from ssd_edge.on_device.stream_input import Samples, Source, StreamFormat, read_samples
 from ssd_edge.on_device.transaction import Change, Saving, changing
@@ -76,17 +76,20 @@ def learn_stream(
     loading: Loading = Loading(),
     keys: Keys = Keys(),
     tell: Tell = silent,
+    stop: Stop = never,
 ) -> dict[str, Any]:
     """Learn samples of a stream that have labels, predict the others; save at checkpoints and at the end.
 
     ``source`` is as in :func:`infer_stream`; labels are the ``y`` of a line, or every second array. ``answer``
     hears of what was learned: ``learned`` (its label or labels), ``samples`` so far, how many of them are
     ``stored``, the file's ``generation``, and ``source``. Samples cannot be read again, so resuming goes on with
-    other ones.
+    other ones. Where ``resuming`` does not say how often, checkpoints come every 1000 samples and every minute; a
+    gradient readout, of which each is a whole file, has one every 100,000 samples and every ten minutes. Once
+    ``stop`` says yes no more is learned, and what was learned is saved.
 
     Returns ``samples``, ``resumed``, ``classes_added``, ``withheld``, ``stored``, ``generation`` and ``file``;
-    where anything was learned, also ``classes`` and ``samples_seen``. Raises SSDEdgeError or OSError; what was put
-    on storage by then stays there.
+    where anything was learned, also ``classes`` and ``samples_seen``, and where ``stop`` ended it, ``stopped``.
+    Raises SSDEdgeError or OSError; what was put on storage by then stays there.
 
     >>> lines = ['{"x": [0.5, 0.1, 0.9], "y": "cat"}', "[0.5, 0.1, 0.9]"]
     >>> learn_stream("model.onnx", lines, print)["samples"]  # doctest: +SKIP
@@ -102,7 +105,7 @@ def learn_stream(
         options = options_for(change.model, plan)
         solve_by(change.model, analytic_options(change.model, plan))
         store = StreamStore(change, plan, resuming, tell)
-        return StreamLesson(change, store, options, Pace(resuming), answer).learn(source, form)
+        return StreamLesson(change, store, options, answer, stop).learn(source, form)
 
 
 @dataclass
@@ -112,8 +115,8 @@ class StreamLesson:
     change: Change
     store: StreamStore
     options: LearningOptions | None
-    pace: Pace
     answer: Answer
+    stop: Stop = never
     learned: int = 0
     """Samples of this stream."""
 
@@ -123,6 +126,8 @@ class StreamLesson:
         known = model.classes_
         try:
             for samples in read_samples(model, source, form, labelled=True):
+                if self.stop():  # what came after it, half a line too, was neither learned nor acknowledged
+                    break
                 self._take(samples)
             saved = (
                 store.save(self.learned) if self.learned or store.resumed else {"file": str(self.change.target)}
@@ -133,7 +138,8 @@ class StreamLesson:
         store.close()
         added = [name for name in model.classes_ if name not in known]
         counted = {"samples": self.learned, "resumed": store.resumed, "classes_added": added}
-        return {**counted, "withheld": model.withheld_, **store.place, **saved}
+        stopped = {"stopped": True} if self.stop() else {}
+        return {**counted, "withheld": model.withheld_, **store.place, **saved, **stopped}
 
     def _take(self, samples: Samples | DataError) -> None:
         """Learn or predict what was sent together, and answer."""
@@ -153,7 +159,6 @@ class StreamLesson:
 
     def _learned(self, samples: Samples, labels: list[str]) -> None:
         self.learned += len(samples.x)
-        if self.pace.due(len(samples.x)):
-            self.store.checkpoint(self.learned)
+        self.store.keep(self.learned, len(samples.x))
         names = labels[0] if samples.single else labels
         self.answer({"learned": names, "samples": self.learned, **self.store.place, "source": samples.source})

@@ -81,8 +81,11 @@ class Journal:
             raise EdgeModelError(f"{self.path} was changed by somebody else")
         return payload
 
-    def append(self, payload: bytes) -> None:
-        """Add a record; on storage once this returns. Raises OSError, and what was there stays."""
+    def append(self, payload: bytes, *, sync: bool = True) -> None:
+        """Add a record; on storage once this returns. Raises OSError, and what was there stays.
+
+        Without ``sync`` it outlives the process once this returns, and a power cut after the next :meth:`flush`.
+        """
         check = self._next_check(payload)
         descriptor = os.open(self.path, os.O_WRONLY | O_BINARY)
         try:
@@ -90,7 +93,8 @@ class Journal:
             os.lseek(descriptor, self.end, os.SEEK_SET)
             try:
                 write_all(descriptor, _framed(check, payload))
-                os.fsync(descriptor)
+                if sync:
+                    os.fsync(descriptor)
             except BaseException:
                 with suppress(OSError):
                     os.ftruncate(descriptor, self.end)
@@ -98,6 +102,14 @@ class Journal:
         finally:
             os.close(descriptor)
         self._wrote(check, payload)
+
+    def flush(self) -> None:
+        """Put every record on storage. Raises OSError."""
+        descriptor = os.open(self.path, os.O_RDWR | O_BINARY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Delete the file. Raises OSError."""

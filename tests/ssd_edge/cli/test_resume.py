@@ -219,7 +219,7 @@ def lines(*names: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["analytic"])
-def test_a_stream_is_resumed_where_its_checkpoint_is(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_is_resumed_with_all_that_it_acknowledged(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save, close = EdgeModel.save, "ssd_edge.on_device.stream_checkpoints.StreamStore.close"
 
     def dying(self: EdgeModel, *args: Any, **kwargs: Any) -> int:
@@ -233,14 +233,14 @@ def test_a_stream_is_resumed_where_its_checkpoint_is(model: Path, monkeypatch: p
     assert EdgeModel.save is save
     found = find(model)
     assert found is not None
-    assert found.progress == {"samples": 4}
-    assert "holds 4 samples" in call("learn", model, "-", text="").stderr
+    assert found.progress == {"samples": 5}
+    assert "holds 5 samples" in call("learn", model, "-", text="").stderr
     result = call("learn", model, "-", "--resume", text=lines("1"))
-    assert "resumed: 4 samples of" in result.stderr
-    assert json.loads(result.stdout.splitlines()[-1])["resumed"] == 4
+    assert "resumed: 5 samples of" in result.stderr
+    assert json.loads(result.stdout.splitlines()[-1])["resumed"] == 5
     learned = EdgeModel.load(model)
     assert learned.classes_ == ["0", "1", "2", "9"]
-    assert learned.samples_seen_ == 60 + 5
+    assert learned.samples_seen_ == 60 + 6
     assert not journal_path(model).exists()
 
 
