@@ -82,6 +82,12 @@ class Trainer:
         self.teacher = self.network.frozen_copy()
 
 
+@pytest.mark.parametrize("shape", ["dense", "pruned, rows of several lengths", "two layers", "sketched"])
+@pytest.mark.parametrize("switch", [None, 400.0], ids=["complete", "switching"])
+def test_rows_of_frequent_neurons_move_less(shape: str, switch: float | None) -> None:
+    follow("hidden before" if switch is None else "default", SHAPES[shape], switch, protect=0.02)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("distill", DISTILLED)
 @pytest.mark.parametrize(
@@ -90,11 +96,16 @@ class Trainer:
     ids=["complete", "switching", "switching, one by one"],
 )
 def test_over_tasks_boundaries_and_new_classes(shape: str, distill: str, switch: float | None, batch: int) -> None:
+    follow(distill, SHAPES[shape], switch, batch)
+
+
+def follow(distill: str, shape: dict, switch: float | None, batch: int = 8, protect: float = 0.0) -> None:
+    """Two tasks with the trainer's step and on the device, and everything they have changed."""
     options = DistillOptions(**DISTILLED[distill])
     learning = LearningOptions(
-        learning_rate=0.2, batch_size=batch, readout_init=0.1, distill=options, switch=switch
+        learning_rate=0.2, batch_size=batch, readout_init=0.1, distill=options, switch=switch, protect=protect
     )
-    state = gradient_state(learning=learning, **SHAPES[shape])
+    state = gradient_state(learning=learning, **shape)
     twin = torch_twin(state)
     if switch is not None:
         start_switching(state, twin, switch)

@@ -81,6 +81,9 @@ class LearningOptions:
     """Distillation against the model at the last task boundary; None for none."""
     switch: float | None = None
     """s of the GABA switch, in samples; None: inhibition is complete."""
+    protect: float = 0.0
+    """f0: a row of W whose neuron fired with frequency f in past tasks moves 1 / (1 + f / f0) as far; 0: all rows
+    move freely."""
 
     def __post_init__(self) -> None:
         OptionError.unless(self.switch is None or self.switch > 0.0, f"switch must be positive, got {self.switch}")
@@ -89,6 +92,7 @@ class LearningOptions:
         OptionError.unless(self.clip_norm > 0.0, f"clip-norm must be positive, got {self.clip_norm}")
         OptionError.unless(self.readout_init >= 0.0, f"readout-init must not be negative, got {self.readout_init}")
         OptionError.unless(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        OptionError.unless(self.protect >= 0.0, f"protect must not be negative, got {self.protect}")
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Readout": ("--readout", "--base-tasks", "--solver", "--rho", "--priors", "--min-samples"),
     "Learning": (
-        *("--epochs", "--batch-size", "--lr", "--clip-norm", "--set", "--distill", "--shuffle", "--shift"),
-        *("--turns", "--mirror", "--seed", "--device", "--jobs"),
+        *("--epochs", "--batch-size", "--lr", "--clip-norm", "--protect", "--set", "--distill", "--shuffle"),
+        *("--shift", "--turns", "--mirror", "--seed", "--device", "--jobs"),
     ),
     "Pruning": (
         *("--density", "--densities", "--criterion", "--criteria", "--budget", "--reserve", "--drop-inactive"),

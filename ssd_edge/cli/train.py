@@ -94,6 +94,8 @@ def training_options(function: Any) -> Any:
         click.option("--clip-norm", type=float, help="Largest gradient norm [1]."),
         click.option("--readout-init", type=float, help="Bound of a new class's first weights [0.5]."),
         click.option("--switch", type=float, help="GABA switch s, as a share of the first task's samples [0.2]."),
+        click.option("--protect", type=float, metavar="F0",
+                     help="Rows of neurons as frequent as F0 in past tasks move half as far [0: none]."),
         click.option("--solver", type=choice(["lda", "ridge"]), help="Of the analytic readout [lda]."),
         click.option("--rho", type=float, help="Regularizer of the analytic readout [0.001]."),
         click.option("--set", "settings", multiple=True, callback=method_settings, metavar="METHOD.OPTION=VALUE",

@@ -74,6 +74,16 @@ class TopKLayer(nn.Module):
         """``g = clip(-1 + 2 c / s, -1, 1)``, float32 (n,)."""
         return (self.inhibition_count * (2.0 / switch) - 1.0).clamp(-1.0, 1.0)
 
+    def speed(self, protect: float) -> Tensor | None:
+        """How far each row moves in a step, float32 (n, 1), by its neuron's frequency in past tasks; None: freely.
+
+        ``1 / (1 + f / protect)``, ``f_i = k c_i / sum c``, c counted over past tasks.
+        """
+        past = (self.activation_count - self.task_count).float()
+        if not protect or not bool(past.any()):
+            return None
+        return 1.0 / (1.0 + past[:, None] * (self.k / (past.double().sum() * protect)).float())
+
     def frequency(self, samples: int) -> Tensor:
         """Share of ``samples`` counted samples in which each neuron fired, float64 (n,)."""
         return self.activation_count.double() / max(1, samples)

@@ -68,6 +68,8 @@ class TrainConfig(TaskOptions):
     """Bound of a new class's first weights; None: 0.5 for Top-K networks, 1 / sqrt(last hidden) for plain ones."""
     switch: float = 0.2
     """s of the GABA switch, as a share of the samples presented in the first task (its samples x epochs)."""
+    protect: float = 0.0
+    """f0: a row whose neuron fired with frequency f in past tasks moves 1 / (1 + f / f0) as far; 0: all freely."""
     solver: Solver = "lda"
     """Analytic readout: equal-prior discriminant analysis or ridge regression."""
     rho: float = 1e-3
@@ -153,6 +155,7 @@ class TrainConfig(TaskOptions):
             nonnegative=bool(self.nonnegative),
             readout_init=self._readout_init,
             seed=self.seed,
+            protect=self.protect,
             distill=DistillOptions(**distill) if "ssd" in self.spec.names else None,  # type: ignore[arg-type]
         )
 

@@ -38,6 +38,8 @@ class Step:
         self.dealt = ALONE if own_update else self.parallel
         alone = self.dealt.size == 1
         sparse = self.network.device.type == "cpu" and self.learns_features and alone
+        # Counts of past tasks stand still while a task lasts.
+        self.speeds = [layer.speed(self.learning.protect) for layer in self.network.topk_layers]
         for layer in self.network.topk_layers:
             layer.weight.requires_grad_(self.learns_features)
             layer.sparse_backward = sparse
@@ -118,7 +120,8 @@ class Step:
     @torch.no_grad()
     def update(self) -> None:
         """``theta -= lr min(1, clip / (||g|| + 1e-6)) g``, then clamp and normalize what changed."""
-        gradients = [self.gradient_of(layer) for layer in self.network.topk_layers] if self.learns_features else []
+        layers = zip(self.network.topk_layers, self.speeds, strict=True) if self.learns_features else ()
+        gradients = [slowed(self.gradient_of(layer), speed) for layer, speed in layers]
         readout = self.network.readout_weight.grad
         assert readout is not None
         values = [g.values if isinstance(g, RowGradient) else g for g in gradients]
@@ -161,3 +164,13 @@ class Step:
         if self.learning.nonnegative:
             rows.clamp_min_(0.0)
         return normalize_rows_(rows)
+
+
+def slowed(gradient: RowGradient | Tensor, speed: Tensor | None) -> RowGradient | Tensor:
+    """The gradient of W with each row times its ``speed`` float32 (n, 1); as it is for None."""
+    if speed is None:
+        return gradient
+    if isinstance(gradient, Tensor):
+        return gradient * speed
+    own = speed if gradient.rows is None else speed[gradient.rows]
+    return RowGradient(gradient.rows, gradient.values * own)

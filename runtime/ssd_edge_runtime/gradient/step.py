@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.gradient.backward import backpropagate, code_gradient, readout_gradient, weight_gradient
+from ssd_edge_runtime.gradient.protection import speeds
 from ssd_edge_runtime.gradient.teacher import Teacher
 from ssd_edge_runtime.gradient.teacher_pass import logit_gradient, teacher_forward
 from ssd_edge_runtime.network.counting import Rows, Touched, count, count_inhibition
@@ -30,8 +31,8 @@ def step(
 
     ``u`` preprocessed float32 (d, N); ``labels`` class indices (N,). ``state`` must be the caller's own, with
     ``readout.weights`` and each ``class_count`` transposed views of contiguous (n, classes) arrays. Mean
-    cross-entropy; with a teacher, ``alpha CE + (1 - alpha) [lambda sum L_hidden + (1 - lambda) L_logits]``; global
-    norm clip, SGD, clamp, and L2 normalization of the rows that changed.
+    cross-entropy; with a teacher, ``alpha CE + (1 - alpha) [lambda sum L_hidden + (1 - lambda) L_logits]``;
+    protected rows move less; global norm clip, SGD, clamp, and L2 normalization of the rows that changed.
     """
     passes = forward(state.layers, u, options.switch)
     active = [Touched.by(each.codes) for each in passes]
@@ -51,6 +52,10 @@ def step(
         weight_gradient(layer.weights, index, each.u, *pairs)
         for layer, index, each, pairs in zip(state.layers, indexes, passes, by_hidden, strict=True)
     ]
+    for layer, index, moved, gradient in zip(state.layers, indexes, changed, gradients, strict=True):
+        speed = speeds(layer, moved, options.protect)
+        if speed is not None:
+            gradient *= index.spread(speed, moved)
     if teacher is not None:
         # A neuron active in the batch is among the changed ones, so the last layer's rows cover V's columns.
         teacher.keep(state, indexes, changed)

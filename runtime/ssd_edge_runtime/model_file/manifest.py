@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
 VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")
-OPTIONAL = ("priors", "min_samples", "switch", "inhibition")
+OPTIONAL = ("priors", "min_samples", "switch", "inhibition", "protect")
 """Keys that stand in a manifest only where they are not the default; files of the first version lack them."""
 READOUTS: tuple[ReadoutKind, ...] = ("gradient", "analytic")
 MAX_CLASSES = 1 << 20
