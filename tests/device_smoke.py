@@ -43,8 +43,9 @@ def main(demo: Path, work: Path) -> None:
     assert "8" not in ask("forget", model, "--class", "8")["classes"]
     assert len(ask("history", model)["generations"]) == 4
     assert "8" in ask("rollback", model)["classes"]
-    base, one = demo / "model.onnx", demo / "learned.onnx"
-    assert ask("merge", one, one, "--base", base, "-o", work / "merged.onnx")["classes"] == list("0123456789")
+    base, one, two = demo / "model.onnx", demo / "learned.onnx", work / "two.onnx"
+    ask("learn", base, new, "-o", two, "--note", "the second device")
+    assert ask("merge", one, two, "--base", base, "-o", work / "merged.onnx")["classes"] == list("0123456789")
     results = ask("bench", model, "--processes", 1, "--seconds", 0.05)["results"]
     assert {row["engine"] for row in results} == {"csr", "onnxruntime", "onnxruntime-dense"}
     refused = subprocess.run([COMMAND, "train", "digits", "-o", str(work / "run")], capture_output=True, text=True)

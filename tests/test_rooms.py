@@ -28,7 +28,7 @@ ORDER = {
         "encoder",
         "onnx",
         "sparse",
-        "detector | names",
+        "detector | names | ledger",
         "options",
         "errors | arrays | lazy",
     ),

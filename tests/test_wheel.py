@@ -18,7 +18,7 @@ SOURCES = {
 ROOMS = {
     "ssd_edge": "cli comparison data encoders methods model on_device training",
     "ssd_edge_export": "assembly pruning verification",
-    "ssd_edge_runtime": "analytic encoder gradient model_file network onnx serving sparse storage",
+    "ssd_edge_runtime": "analytic encoder gradient ledger model_file network onnx serving sparse storage",
     "ssd_edge_bench": "engines machine measurement report roofline",
 }
 BOARDS = "ssd_edge_bench/roofline/boards"

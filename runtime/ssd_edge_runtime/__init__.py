@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from ssd_edge_runtime.detector import LossDetector
     from ssd_edge_runtime.encoder.encoder import Encoder
     from ssd_edge_runtime.errors import EdgeModelError
-    from ssd_edge_runtime.model import EdgeModel, merge
+    from ssd_edge_runtime.ledger.entries import Remarks
+    from ssd_edge_runtime.model import EdgeModel, merge, rebase
     from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 
 __version__ = "0.1.0"
@@ -21,8 +22,10 @@ __all__ = [
     "Encoder",
     "LearningOptions",
     "LossDetector",
+    "Remarks",
     "__version__",
     "merge",
+    "rebase",
 ]
 __getattr__, __dir__ = lazy(
     __name__,
@@ -30,7 +33,8 @@ __getattr__, __dir__ = lazy(
         "detector": ("LossDetector",),
         "encoder.encoder": ("Encoder",),
         "errors": ("EdgeModelError",),
-        "model": ("EdgeModel", "merge"),
+        "ledger.entries": ("Remarks",),
+        "model": ("EdgeModel", "merge", "rebase"),
         "options": ("AnalyticOptions", "LearningOptions"),
     },
 )

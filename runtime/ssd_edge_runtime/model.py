@@ -23,7 +23,9 @@ from ssd_edge_runtime.serving.shared_model import SharedModel
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
+    from ssd_edge_runtime.analytic.joining import Part
     from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
+    from ssd_edge_runtime.ledger.entries import Remarks
     from ssd_edge_runtime.storage import Source
 
 UNKNOWN = ""
@@ -200,7 +202,7 @@ class EdgeModel:
             new = as_names(new, 1)[0]
             if new in self._shared.state.classes:
                 raise EdgeModelError(f"there already is a class {new!r}")
-            self._shared.replace(classes=[new if name == old else name for name in self._shared.state.classes])
+            self._shared.rename(old, new)
         return self
 
     def begin_task(self) -> EdgeModel:
@@ -215,14 +217,13 @@ class EdgeModel:
 
     @staticmethod
     def merge(models: Sequence[EdgeModel], base: EdgeModel) -> EdgeModel:
-        """One model that knows what each learned since ``base``, the model that all started from."""
-        from ssd_edge_runtime.analytic.merge import merge_states
+        """One model that knows what each learned since ``base``, the model that all started from.
 
-        merged = EdgeModel(
-            merge_states([model.state for model in models], base.state), engine=base._engine, threads=base._threads
-        )
-        merged._shared.changed = True
-        return merged
+        Raises :class:`EdgeModelError`, by name, where two of them hold what the same device has learned.
+        """
+        from ssd_edge_runtime.analytic.joining import merged
+
+        return base._joined("merge", *merged([model._part() for model in models], base._part()))
 
     def save(
         self,
@@ -231,29 +232,20 @@ class EdgeModel:
         keep: int = 3,
         keep_replaced: bool = True,
         announce: Callable[[str], None] = lambda digest: None,
+        remarks: Remarks | None = None,
     ) -> int:
         """Write the model, atomically, as a new generation; the earlier ones stay beside it. Returns its number.
 
         ``keep_replaced`` false: the file being replaced is only a checkpoint of this same work, and goes.
-        ``announce`` is told the new file's digest before it takes its place.
+        ``announce`` is told the new file's digest before it takes its place; ``remarks`` go into its history.
         Raises :class:`EdgeModelError` if the file changed since this model was loaded from it.
         """
-        from ssd_edge_runtime.storage import save_state
+        from ssd_edge_runtime.serving.saving import save_shared
 
         with self._shared.learning:
-            state, self._source = save_state(
-                self._shared.whole(),
-                path,
-                self._source,
-                changed=self._shared.changed,
-                keep=keep,
-                keep_replaced=keep_replaced,
-                announce=announce,
-            )
-            if self._shared.changed:
-                self._shared.replace(generation=state.generation, parent=state.parent, replaced=state.replaced)
-            self._shared.changed = False
-            return state.generation
+            options: dict[str, Any] = {"keep": keep, "keep_replaced": keep_replaced, "announce": announce}
+            self._source = save_shared(self._shared, path, self._source, remarks, **options)
+            return self._shared.state.generation
 
     def record(self, progress: dict[str, int]) -> bytes:
         """What was learned since the last record, with ``progress`` on top: a checkpoint, for :meth:`replay`.
@@ -328,14 +320,7 @@ class EdgeModel:
     @learning.setter
     def learning(self, options: LearningOptions) -> None:
         with self._shared.learning:
-            own = self._shared.state.learning
-            if own is None:
-                raise EdgeModelError("the model has no gradient learning to set options of")
-            if options.switch != own.switch:
-                raise EdgeModelError(
-                    f"switch goes with the counts in the model, which has {own.switch}: export again"
-                )
-            self._shared.replace(learning=options)
+            self._shared.learn_by(options)
 
     @property
     def analytic(self) -> AnalyticOptions | None:
@@ -368,6 +353,19 @@ class EdgeModel:
             raise EdgeModelError(f"solve_every must be at least 1, got {samples}")
         self._shared.solve_every = samples
 
+    def _part(self) -> Part:
+        from ssd_edge_runtime.analytic.joining import Part
+
+        path, digest = (self._source.path, self._source.digest) if self._source else (None, None)
+        return Part(path, digest, self._shared.changed, self.state)
+
+    def _joined(self, verb: str, state: ModelState, parts: Sequence[str]) -> EdgeModel:
+        """This model with lessons of others added, not saved yet."""
+        joined = EdgeModel(state, engine=self._engine, threads=self._threads)
+        joined._source = self._source
+        joined._shared.join(verb, parts, self._shared.state)
+        return joined
+
     def _known(self, name: Any) -> str:
         classes = self._shared.state.classes
         known = as_names(name, 1, classes)[0]
@@ -384,3 +382,14 @@ class EdgeModel:
 def merge(models: Sequence[EdgeModel], base: EdgeModel) -> EdgeModel:
     """One model that knows what each learned since ``base``: :meth:`EdgeModel.merge`."""
     return EdgeModel.merge(models, base)
+
+
+def rebase(mine: EdgeModel, old: EdgeModel, new: EdgeModel) -> EdgeModel:
+    """``new`` with what ``mine`` has learned since ``old``, exactly: ``new + (mine - old)`` over statistics.
+
+    What ``mine`` has forgotten since is forgotten there too. Raises :class:`EdgeModelError`, by name, where hidden
+    weights differ, or where ``new`` holds some of these lessons already.
+    """
+    from ssd_edge_runtime.analytic.joining import rebased
+
+    return new._joined("rebase", *rebased(mine._part(), old._part(), new._part()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssd_edge_runtime.arrays import Float32, Float64, Int32, Int64
+from ssd_edge_runtime.ledger.ledger import Ledger
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind, ValuesType
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.sparse.sketch import Sketch
@@ -135,6 +136,8 @@ class ModelState:
     """Digest of the file whose place this one took, where that is not the parent: of a merge, an export."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """How trained, how pruned, by which versions: JSON."""
+    ledger: Ledger = field(default_factory=Ledger)
+    """What happened to it on devices, and which files it was made from."""
     encoder: Encoder | None = None
     """What makes embeddings of samples, (d,); None where samples are embeddings already, or raw values."""
     normalized_first: bool = False

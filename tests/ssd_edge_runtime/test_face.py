@@ -21,8 +21,10 @@ NAMES = {
     "Encoder",
     "LearningOptions",
     "LossDetector",
+    "Remarks",
     "__version__",
     "merge",
+    "rebase",
 }
 LIGHT = {"ssd_edge_runtime", "ssd_edge_runtime.lazy"}
 

@@ -39,6 +39,7 @@ RUNTIME: Rooms = (
     ("model_file", "the one owner of the file format"),
     ("encoder", "a frozen ONNX network in front"),
     ("onnx", "ONNX as bytes: messages, tensors, a session"),
+    ("ledger", "what happened to a file, what it was made from"),
     ("sparse", "compressed rows and Top-K on plain arrays"),
 )
 BOXES = (  # package, rooms, left, top, colour
@@ -93,10 +94,10 @@ def draw() -> str:
     )
     body = "\n".join([*(box(*each) for each in BOXES), *(arrow(*each) for each in ARROWS)])
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 980 905" '
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 980 940" '
         'font-family="DejaVu Sans, Verdana, sans-serif" role="img" '
         'aria-label="The four packages, their rooms, and who imports whom">\n'
-        f'<rect width="980" height="905" fill="#ffffff"/>\n{head}\n{body}\n</svg>\n'
+        f'<rect width="980" height="940" fill="#ffffff"/>\n{head}\n{body}\n</svg>\n'
     )
 
 

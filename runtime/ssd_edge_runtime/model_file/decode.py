@@ -165,6 +165,7 @@ def decode(header: Header, memory_limit: int | None = None) -> ModelState:
         parent=manifest.parent,
         replaced=manifest.replaced,
         provenance=manifest.provenance,
+        ledger=manifest.ledger,
         encoder=encoder,
         normalized_first=structure.normalized_first,
         sketch=decode_sketch(arrays, structure),

@@ -7,7 +7,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.errors import EdgeModelError, OptionError
-from ssd_edge_runtime.model_file import strict_json
+from ssd_edge_runtime.ledger.ledger import Ledger
+from ssd_edge_runtime.model_file import ledger_json, strict_json
 from ssd_edge_runtime.model_file.checks import MAX_DIMENSIONS, check_classes
 from ssd_edge_runtime.model_file.codecs import Storage
 from ssd_edge_runtime.model_file.learning_tensors import LearningShape, TeacherShape
@@ -44,6 +45,7 @@ class Manifest:
     parent: str | None
     replaced: str | None
     provenance: dict[str, Any]
+    ledger: Ledger
 
 
 def encode(state: ModelState, structure: Structure, learning_shape: LearningShape | None) -> bytes:
@@ -80,6 +82,8 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
         document["normalized_first"] = True
     if structure.sketch is not None:
         document["sketch"] = structure.sketch
+    if state.ledger:
+        document["ledger"] = ledger_json.encode(state.ledger)
     return strict_json.dumps(document, "the manifest")
 
 
@@ -261,6 +265,7 @@ def decode(data: bytes) -> Manifest:
         parent=parent,
         replaced=replaced,
         provenance=provenance,
+        ledger=ledger_json.decode(section.take("ledger")) if "ledger" in section.values else Ledger(),
     )
     section.end()
     return manifest

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.options import AnalyticOptions
+from ssd_edge_runtime.ledger.diary import Diary
+from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.serving.learner import Learner
 from ssd_edge_runtime.serving.snapshot import Published
 from ssd_edge_runtime.state import ModelState
@@ -25,9 +27,10 @@ class SharedModel:
     Which lock guards which field, in the order in which a thread may take them:
 
     - ``AnalyticLearner._solving`` guards no field: one prediction at a time solves, the others need not.
-    - ``learning`` guards :attr:`changed` and all that the learner holds: the live state with its statistics, the
-      teacher, the spare copy, what a checkpoint remembers. The caller takes it around all but :meth:`answer`,
-      :attr:`state` and :attr:`solve_every`. A prediction holds it only while it copies what is to be solved.
+    - ``learning`` guards :attr:`changed`, :attr:`diary` and all that the learner holds: the live state with its
+      statistics, the teacher, the spare copy, what a checkpoint remembers. The caller takes it around all but
+      :meth:`answer`, :attr:`state` and :attr:`solve_every`. A prediction holds it only while it copies what is to
+      be solved.
     - ``Published.gate`` guards ``Published.snapshot`` and every ``Snapshot.readers``. It is held for a few
       assignments.
     - ``Snapshot._building`` and ``Intake._opening`` guard the one ONNX Runtime session that each makes.
@@ -37,10 +40,14 @@ class SharedModel:
     the model as it was or as the change makes it. Arguments are checked already.
     """
 
-    def __init__(self, state: ModelState, changed: bool = False, solve_every: int = 1) -> None:
+    def __init__(
+        self, state: ModelState, changed: bool = False, solve_every: int = 1, diary: Diary | None = None
+    ) -> None:
         self.learning = threading.RLock()
         self.changed = changed
         """Whether the model differs from the file it came from."""
+        self.diary = diary or Diary()
+        """What was done since the file was read or written."""
         self.solve_every = solve_every
         """Samples learned before a prediction solves an analytic readout again."""
         self._published = Published(state)
@@ -63,29 +70,47 @@ class SharedModel:
 
     def learn(self, x: Float32, names: list[str]) -> None:
         """Learn samples in one pass."""
-        with self._changing():
+        with self._changing("learn"):
             self._learner.learn(x, names)
 
     def unlearn(self, x: Float32, names: list[str]) -> None:
         """Take samples out of an analytic readout."""
-        with self._changing():
+        with self._changing("forget"):
             self._learner.unlearn(x, names)
 
     def forget(self, name: str) -> None:
         """Remove a class."""
-        with self._changing():
+        with self._changing("forget"):
             self._learner.forget(name)
+            self.diary.forgot(name)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a class another name."""
+        with self._changing("rename"):
+            self._learner.replace(classes=[new if name == old else name for name in self.state.classes])
+            self.diary.renamed(old, new)
 
     def dampen(
         self, name: str, samples: Float32, retained: Float32, names: list[str], options: DampeningOptions
     ) -> DampeningReport:
         """Remove a class from a gradient readout and dampen what served it."""
-        with self._changing():
-            return self._learner.dampen(name, samples, retained, names, options)
+        with self._changing("forget"):
+            report = self._learner.dampen(name, samples, retained, names, options)
+            self.diary.forgot(name)
+            return report
 
     def boundary(self) -> None:
         """Open a task boundary under the gradient readout."""
         self.changed |= self._learner.boundary()
+
+    def learn_by(self, options: LearningOptions) -> None:
+        """Learn by gradient with other options. Raises EdgeModelError where there are none, or s is another."""
+        own = self.state.learning
+        if own is None:
+            raise EdgeModelError("the model has no gradient learning to set options of")
+        if options.switch != own.switch:
+            raise EdgeModelError(f"switch goes with the counts in the model, which has {own.switch}: export again")
+        self.replace(learning=options)
 
     def solve_with(self, options: AnalyticOptions) -> None:
         """Solve an analytic readout by other options."""
@@ -106,7 +131,8 @@ class SharedModel:
 
     def handed_over(self) -> dict[str, Any]:
         """The arguments that make another one, equal to this and independent of it."""
-        return {"state": self.lend(), "changed": self.changed, "solve_every": self.solve_every}
+        plain = {"changed": self.changed, "solve_every": self.solve_every, "diary": copy.deepcopy(self.diary)}
+        return {"state": self.lend(), **plain}
 
     def replace(self, **changes: Any) -> None:
         """Change plain fields of the state."""
@@ -120,17 +146,27 @@ class SharedModel:
 
     def replay(self, record: bytes) -> None:
         """Learn again what a record holds. Raises EdgeModelError for one that is not of this model."""
-        with self._changing():
+        with self._changing("learn"):
             self._learner.replay(*records.decode(record))
 
+    def join(self, verb: str, parts: Sequence[str], before: ModelState) -> None:
+        """Note that this model is ``before`` with lessons of other files, called ``parts``, added."""
+        self.diary.open(before.classes, before.class_samples)
+        self.diary.tell(verb, *parts)
+        self.changed = True
+
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _changing(self, verb: str | None = None) -> Iterator[None]:
         """Note a change before it is made: after an interrupt a file is rather written once too often."""
         before, self.changed = self.changed, True
+        self.diary.open(self.state.classes, self.state.class_samples)
+        new = verb is not None and self.diary.tell(verb)
         try:
             yield
         except EdgeModelError:
             self.changed = before
+            if new and verb is not None:
+                self.diary.take_back(verb)
             raise
 
 

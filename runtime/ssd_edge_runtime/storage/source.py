@@ -55,23 +55,23 @@ def save_state(
     path: str | PathLike[str],
     source: Source | None,
     *,
-    changed: bool,
+    entered: Callable[[ModelState], ModelState] | None,
     keep: int,
     keep_replaced: bool,
     announce: Callable[[str], None],
 ) -> tuple[ModelState, Source]:
     """Write a model that came from ``source``, atomically; options as of :func:`save` and ``EdgeModel.save``.
 
-    Where it has ``changed`` since, it becomes the next generation of the file at ``path``. Returns the state as it
-    was saved.
+    Where it has changed since, it becomes the next generation of the file at ``path``, and ``entered`` adds to its
+    ledger; None where it has not. Returns the state as it was saved.
 
     :raises EdgeModelError: if ``path`` is that of ``source`` and the file there is another one by now.
     :raises OSError: if the storage fails.
     """
     place = place_of(path)
     with locked(place):
-        if changed:
-            state = _successor(state, place, source, keep_replaced)
+        if entered is not None:
+            state = entered(_successor(state, place, source, keep_replaced))
         data = encode(state)
         announce(stored_digest(data))
         expected = source.digest if source and source.path == place else None

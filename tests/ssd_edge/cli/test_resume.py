@@ -28,6 +28,12 @@ class CutOff(BaseException):
     """Stands for a power cut: nothing that is caught or cleaned up."""
 
 
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes are compared, and the hour must not change between two commands."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+
+
 @pytest.fixture(params=["analytic", "gradient"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,26 @@ import pytest
 from encoders import behind, tiny_encoder
 
 from ssd_edge_runtime import model_file
+from ssd_edge_runtime.ledger.entries import LONGEST_TEXT, MAX_ENTRIES, VERBS, Entry
+from ssd_edge_runtime.ledger.ledger import FIRST, LAST, LETTERS, MAX_MERGED, MAX_STRETCHES, Ledger, Merged
 from ssd_edge_runtime.model_file.graph import OPERATORS
 from ssd_edge_runtime.state import ModelState
 
+LEDGER = Ledger(
+    (("0f" * 8,),),
+    (Merged("a.onnx", "ab" * 32, "cd" * 32, ("1e" * 8,)),),
+    (Entry("learn", 2, 0, {"a": 1}, 1, "x", {"a": "b"}, "note", 0.5, "0f" * 8, "a.onnx", 1),),
+)
 MakeState = Callable[..., ModelState]
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "format.md").read_text()
 
 
 def keys(document: Any) -> Iterator[str]:
-    """Every key of a manifest, but for the content of ``provenance``."""
+    """Every key of a manifest, but for those of ``provenance`` and names of classes."""
     if isinstance(document, dict):
         for key, value in document.items():
             yield key
-            if key != "provenance":
+            if key not in ("provenance", "samples", "renamed"):
                 yield from keys(value)
     elif isinstance(document, list):
         for value in document:
@@ -41,6 +49,16 @@ def test_the_encoder_is_described(make_state: MakeState) -> None:
     told = json.loads(onnx.load_from_string(data).metadata_props[1].value)["encoder"]
     row = next(line for line in PAGE.splitlines() if line.startswith("| `encoder` |"))
     assert {key for key in told if f"`{key}`" not in row} == set()
+
+
+def test_the_ledger_is_described(make_state: MakeState) -> None:
+    data = model_file.to_bytes(replace(make_state(), ledger=LEDGER))
+    told = json.loads(onnx.load_from_string(data).metadata_props[1].value)["ledger"]
+    part = PAGE[PAGE.index("## Ledger") : PAGE.index("## Weights")]
+    assert {key for key in keys(told) if f"`{key}`" not in part} == set()
+    assert {verb for verb in VERBS if f"`{verb}`" not in part} == set()
+    for bound in (LONGEST_TEXT, LETTERS, FIRST, LAST, FIRST + LAST, MAX_STRETCHES, MAX_MERGED, MAX_ENTRIES):
+        assert str(bound) in part
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from ssd_edge_runtime import model_file
 from ssd_edge_runtime.encoder import Encoder
+from ssd_edge_runtime.ledger import Entry, Ledger, Merged
 from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import TensorSpec, tensor_message
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
@@ -22,6 +23,7 @@ GOLDEN = Path(__file__).parent / "golden"
 DIGESTS = {
     "sketch-float32.onnx": "6a7c2be9dd83dbb7c9e484a21bb689f68d284741f48df6f9d504803bc2161e47",
     "encoder-float32.onnx": "7a4b0809521288a43ce9cd1bd1f01e556144f2aca48209e241afa0ceba4203bf",
+    "ledger-float32.onnx": "6b9ab4254e32a4565e013aca26acb6797383eb50ae5a7128bd244bed90ec1f9b",
     "gradient-float32.onnx": "a493b129a6a1139d2e3dc67ca6e959c24972b358baa036c1b2e84ad33daeb412",
     "analytic-float16.onnx": "7036e78d725f73cb9d1b7a1616e71554d533e8c65ec64e506b8e8a32388fc358",
     "inference-int8.onnx": "e84f1db89f1fe5931c0ee7aa909b74acb9e47a9ae6f08d3db33c62e251daf185",
@@ -112,12 +114,25 @@ def sketched() -> ModelState:
     return replace(state, sketch=Sketch(sums, signs, 2))
 
 
+def with_ledger() -> ModelState:
+    part = Merged("café.onnx", "ab" * 32, "cd" * 32, ("1e" * 8,))
+    entries = (
+        Entry("earlier", 3, 0, {"Stiefel": 5}, folded=2),
+        Entry(
+            "learn+rename", 4, 1_800_000_000, {"café": -2}, 7, renamed={"Kaffee": "café"}, note="Küche", guard=0.5
+        ),
+        Entry("merge", 5, 1_800_003_600, what="café.onnx", signer="0f" * 8, file="café.onnx"),
+    )
+    return replace(gradient(), ledger=Ledger((("0f" * 8, "1e" * 8), ()), (part,), entries))
+
+
 STATES = {
     "gradient-float32.onnx": gradient,
     "analytic-float16.onnx": analytic,
     "inference-int8.onnx": inference,
     "encoder-float32.onnx": encoded,
     "sketch-float32.onnx": sketched,
+    "ledger-float32.onnx": with_ledger,
 }
 
 
@@ -137,4 +152,5 @@ def test_the_reader_reads_the_golden_bytes(name: str) -> None:
     np.testing.assert_array_equal(loaded.readout.weights, state.readout.weights)
     assert (loaded.learning, loaded.analytic) == (state.learning, state.analytic)
     assert loaded.encoder == state.encoder
+    assert loaded.ledger == state.ledger
     assert (loaded.statistics is None, loaded.teacher is None) == (state.statistics is None, state.teacher is None)

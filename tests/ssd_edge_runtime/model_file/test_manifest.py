@@ -66,6 +66,51 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 }
 
 
+def ledger(**entry: Any) -> Callable[[dict[str, Any]], Any]:
+    """An edit that adds a ledger with one entry."""
+    told = {"verb": "learn", "generation": 2, "time": 0} | entry
+    return lambda d: d.update(ledger={"lineage": [], "merged": [], "entries": [told]})
+
+
+LEDGERS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "unknown key": (ledger(extra=1), "ledger.entries holds 'extra', which is not understood"),
+    "verb": (ledger(verb="eat"), "ledger.entries.verb must be of learn, forget, .* got 'eat'"),
+    "many verbs": (ledger(verb="+".join(["learn"] * 100)), "ledger.entries.verb must be of"),
+    "time": (ledger(time=-1), "time must be an integer from 0"),
+    "samples": (ledger(samples={"a": 1.5}), "ledger.entries.samples.a must be an integer"),
+    "many classes": (ledger(samples={str(i): 1 for i in range(17)}), "names at most 16 classes"),
+    "control characters": (ledger(note="\x1b[2J"), "none of which controls a terminal"),
+    "long note": (ledger(note="x" * 201), "ledger.entries.note has at most 200 characters"),
+    "renamed to nothing": (ledger(renamed={"a": ""}), "a class name has 1 to 1000 characters"),
+    "guard": (ledger(guard="high"), "ledger.entries.guard must be a number"),
+    "no entries": (lambda d: d.update(ledger={"lineage": [], "merged": []}), "ledger lacks 'entries'"),
+    "lineage": (
+        lambda d: d.update(ledger={"lineage": [["x"]], "merged": [], "entries": []}),
+        "ledger.lineage must be lists of at most 72 digests of 16 digits",
+    ),
+    "endless": (
+        lambda d: d.update(ledger={"lineage": [], "merged": [], "entries": [{}] * 129}),
+        "ledger.entries must be a list",
+    ),
+    "merged": (
+        lambda d: d.update(
+            ledger={
+                "lineage": [],
+                "merged": [{"name": "a", "digest": "0", "since": "0", "lineage": []}],
+                "entries": [],
+            }
+        ),
+        "ledger.merged has digests of 64 hexadecimal digits",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEDGERS)
+def test_an_edited_ledger_is_refused_by_name(make_state: MakeState, name: str) -> None:
+    change, message = LEDGERS[name]
+    refuse(edited_manifest(make_state(), change), message)
+
+
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_an_edited_manifest_is_refused_by_name(make_state: MakeState, name: str) -> None:
     change, message = MANIFESTS[name]

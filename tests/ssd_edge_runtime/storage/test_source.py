@@ -18,13 +18,14 @@ MakeState = Callable[..., ModelState]
 
 
 def save(state: ModelState, path: Path, source: storage.Source | None, told: list[str]) -> storage.Source:
-    return grow(state, path, source, changed=False, announce=told.append)[1]
+    return grow(state, path, source, entered=None, announce=told.append)[1]
 
 
 def grow(
     state: ModelState, path: Path, source: storage.Source | None, **options: Any
 ) -> tuple[ModelState, storage.Source]:
-    told: dict[str, Any] = {"changed": True, "keep": 3, "keep_replaced": True, "announce": lambda digest: None}
+    told: dict[str, Any] = {"entered": lambda state: state, "keep": 3, "keep_replaced": True}
+    told["announce"] = lambda digest: None
     return storage.save_state(state, path, source, **told | options)
 
 
