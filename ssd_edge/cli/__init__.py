@@ -28,6 +28,7 @@ COMMANDS = {
     "merge": "One model that knows what each learned.",
     "history": "Earlier generations of a file.",
     "rollback": "Go back to an earlier generation.",
+    "purge": "Delete the earlier generations of a file.",
     "keygen": "Make a key pair for signatures.",
     "sign": "Sign a file, so that devices can tell who made it.",
     "bench": "Measure this device.",

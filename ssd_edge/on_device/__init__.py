@@ -16,7 +16,7 @@ from ssd_edge_runtime.lazy import lazy
 if TYPE_CHECKING:
     from ssd_edge.on_device.answers import evaluate, infer
     from ssd_edge.on_device.classes import forget, rename
-    from ssd_edge.on_device.generations import history, rollback
+    from ssd_edge.on_device.generations import history, purge, rollback
     from ssd_edge.on_device.inputs import Loading
     from ssd_edge.on_device.keys import Keys, check_signature, keygen, sign
     from ssd_edge.on_device.learning import Guard, learn
@@ -43,6 +43,7 @@ __all__ = [
     "learn",
     "learn_stream",
     "merge",
+    "purge",
     "rename",
     "rollback",
     "sign",
@@ -52,7 +53,7 @@ __getattr__, __dir__ = lazy(
     {
         "answers": ("evaluate", "infer"),
         "classes": ("forget", "rename"),
-        "generations": ("history", "rollback"),
+        "generations": ("history", "purge", "rollback"),
         "inputs": ("Loading",),
         "keys": ("Keys", "check_signature", "keygen", "sign"),
         "learning": ("Guard", "learn"),

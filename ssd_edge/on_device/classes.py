@@ -11,11 +11,13 @@ import numpy as np
 
 from ssd_edge.data import Dataset, Reading
 from ssd_edge.on_device.callbacks import Tell, silent
-from ssd_edge.on_device.inputs import Data, Loading, load_labelled
+from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model
 from ssd_edge.on_device.keys import Keys
-from ssd_edge.on_device.transaction import Saving, changing
+from ssd_edge.on_device.resume import digest_of_data
+from ssd_edge.on_device.transaction import Change, Saving, changing, saved_as
 from ssd_edge_runtime import EdgeModel, storage
 from ssd_edge_runtime.errors import DataError, OptionError
+from ssd_edge_runtime.storage.purging import Purge, announce, finish, pending
 
 
 def forget(
@@ -38,11 +40,12 @@ def forget(
     ``classes`` alone where these are given, exactly as if it had never learned them; in a gradient readout the
     weights that served the classes are dampened, judged by the samples of the others in ``data``. ``purge``
     also deletes the earlier generations, which still know. ``split``, ``root`` and ``reading`` are for data
-    given by name.
+    given by name. Where a failure came in between, the same call again finishes what is left, and so does
+    whichever change of the file comes next.
 
     Returns ``file``, ``generation``, ``classes``, ``samples_seen``, ``forgotten``, ``unlearned`` (samples),
-    ``dampened`` (a row for each class: what it cost) and ``purged``. Raises SSDEdgeError or OSError, and then
-    nothing has changed.
+    ``dampened`` (a row for each class: what it cost) and ``purged``. Raises SSDEdgeError or OSError; nothing has
+    changed then, but where only the earlier generations could not be deleted.
 
     >>> forget("model.onnx", "bag", purge=True)["classes"]  # doctest: +SKIP
     ['cat', 'dog']
@@ -53,19 +56,43 @@ def forget(
     OptionError.unless(
         bool(names) or data is not None, "nothing to forget: give --class NAME, --data DATA, or both"
     )
-    report: dict[str, Any] = {"forgotten": names, "unlearned": 0, "dampened": [], "purged": purge}
-    with changing(model, saving, loading=loading, keys=keys, tell=tell) as change:
+    with changing(model, saving, loading=loading, keys=keys, purging=purge, tell=tell) as change:
+        dataset = None
         if data is not None:
             dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)
-            report |= _unlearn(change.model, dataset, names)
-        for name in names:
-            # A class that was dampened, or of which every sample was unlearned, has gone already.
-            if data is None or name in change.model.classes_:
-                change.model.forget(name)
-        saved = change.save()
         if purge:
-            storage.purge(change.target, lock_timeout=saving.lock_timeout)
-    return saved | report
+            source = None if saving.output is None else change.model.digest
+            return _forget_for_good(change, names, dataset, source) | {"purged": True}
+        report = _forget(change.model, names, dataset)
+        return change.save() | report | {"purged": False}
+
+
+def _forget(model: EdgeModel, names: list[str], dataset: Dataset | None) -> dict[str, Any]:
+    report: dict[str, Any] = {"forgotten": names, "unlearned": 0, "dampened": []}
+    if dataset is not None:
+        report |= _unlearn(model, dataset, names)
+    for name in names:
+        # A class that was dampened, or of which every sample was unlearned, has gone already.
+        if dataset is None or name in model.classes_:
+            model.forget(name)
+    return report
+
+
+def _forget_for_good(
+    change: Change, names: list[str], dataset: Dataset | None, source: str | None
+) -> dict[str, Any]:
+    """Forget, save and purge, or what of these an earlier call for the same was kept from."""
+    data = None if dataset is None else digest_of_data(dataset)
+    request = {"forget": names, "data": data, "source": source}
+    begun = pending(change.target)
+    if begun is not None and begun.request == request:
+        report = saved_as(load_model(change.target, keys=change.keys), change.target) | begun.report
+    else:
+        finish(change.target)
+        told = _forget(change.model, names, dataset)
+        report = change.save(lambda digest: announce(change.target, Purge(digest, request, told))) | told
+    storage.purge(change.target)
+    return report
 
 
 def _unlearn(model: EdgeModel, dataset: Dataset, names: list[str]) -> dict[str, Any]:

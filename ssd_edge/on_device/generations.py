@@ -1,4 +1,4 @@
-"""Earlier generations of a model file: listed, and gone back to."""
+"""Earlier generations of a model file: listed, gone back to, and deleted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ssd_edge.on_device.transaction import refuse_unfinished
 from ssd_edge_runtime import storage
+from ssd_edge_runtime.model_file.header import file_digest
 from ssd_edge_runtime.storage import Generation
 
 
@@ -36,6 +38,24 @@ def rollback(model: str | Path, to: int | str | None = None, *, lock_timeout: fl
     0
     """
     return describe(storage.rollback(model, to, lock_timeout=lock_timeout))
+
+
+def purge(model: str | Path, *, lock_timeout: float = 10.0) -> dict[str, Any]:
+    """Delete the earlier generations of the file ``model``, and the journal of learning that is over.
+
+    Called again after any failure it deletes what is left, if anything. ``lock_timeout``: seconds to wait for
+    another process that is writing the file. Returns ``file`` and ``purged``, how many went. Raises OptionError
+    while learning that was cut off could still go on, EdgeModelError where the file itself is damaged, OSError.
+
+    >>> purge("model.onnx")["purged"]  # doctest: +SKIP
+    3
+    """
+    target = Path(model)
+    if not target.exists():
+        raise FileNotFoundError(2, "No such file", str(target))
+    with storage.locked(target, lock_timeout):
+        refuse_unfinished(target, file_digest(target))
+        return {"file": str(target), "purged": storage.purge(target)}
 
 
 def describe(generation: Generation) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ssd_edge_runtime.checkpoints import find
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.storage import KEEP, locked
 from ssd_edge_runtime.storage.journal import journal_path
+from ssd_edge_runtime.storage.purging import finish
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ def changing(
     loading: Loading = Loading(),
     keys: Keys = Keys(),
     learning: bool = False,
+    purging: bool = False,
     tell: Tell = silent,
 ) -> Iterator[Change]:
     """Hold the writer's lock of the file that will be replaced, from before it is read.
 
-    Unless this is ``learning`` itself, refuse while learning that was cut off could still go on from that file.
+    A purge that was cut off is finished first, unless this is ``purging`` itself. Unless this is ``learning``
+    itself, refuse while learning that was cut off could still go on from that file.
     """
     path = Path(model)
     if not path.exists():
@@ -83,6 +86,8 @@ def changing(
     target = path if saving.output is None else Path(saving.output)
     keys.check()
     with locked(target, saving.lock_timeout):
+        if not purging:
+            finish(target)
         change = Change(load_model(path, loading, keys, tell), target, saving.keep, keys)
         if not learning and saving.output is None:
             refuse_unfinished(target, change.model.digest)

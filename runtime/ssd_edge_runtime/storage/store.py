@@ -10,9 +10,8 @@ from pathlib import Path
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import stored_digest
-from ssd_edge_runtime.storage import generations, leftovers
+from ssd_edge_runtime.storage import generations, leftovers, purging
 from ssd_edge_runtime.storage.atomic import replace_atomically, sync_folder
-from ssd_edge_runtime.storage.journal import journal_path
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
 
@@ -50,6 +49,7 @@ def save(
     digest, place = stored_digest(data), place_of(path)
     with locked(place, lock_timeout):
         leftovers.remove_beside(place)
+        purging.finish(place, journal=False)  # one that is there now is of what is being saved
         current = read_file(place) if place.exists() else None
         again = expected_digest in (None, digest) or _failed.get(place) == digest
         if current == data and again:
@@ -62,6 +62,7 @@ def save(
             _failed[place] = digest
             _replace(place, data)
         _failed.pop(place, None)
+        purging.give_up(place)
         _prune(place, keep)
     return digest
 
@@ -112,17 +113,3 @@ def _prune(place: Path, keep: int) -> None:
     # The new file is safe already; a generation too many is no reason to say that saving failed.
     with suppress(OSError):
         generations.prune(place, keep)
-
-
-def purge(path: str | os.PathLike[str], *, lock_timeout: float = 10.0) -> None:
-    """Drop every earlier generation of the file at ``path``, so that none still knows what was forgotten.
-
-    A journal of learning that was cut off goes too, as it holds codes of samples.
-
-    :raises OSError: if one cannot be removed.
-    """
-    place = place_of(path)
-    with locked(place, lock_timeout):
-        leftovers.remove_beside(place)
-        journal_path(place).unlink(missing_ok=True)
-        generations.prune(place, 0)

@@ -7,7 +7,7 @@ import re
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
-from ssd_edge_runtime.storage import generations, leftovers
+from ssd_edge_runtime.storage import generations, leftovers, purging
 from ssd_edge_runtime.storage.atomic import bring_back
 from ssd_edge_runtime.storage.generations import Generation, examine, stored_files
 from ssd_edge_runtime.storage.locking import locked
@@ -58,6 +58,7 @@ def rollback(
     place = place_of(path)
     with locked(place, lock_timeout):
         leftovers.remove_beside(place)
+        purging.finish(place)
         known = history(place)
         target = _before(known) if to is None else _named(known, str(to).lower())
         if target is None:

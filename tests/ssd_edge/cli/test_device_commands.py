@@ -12,7 +12,7 @@ import pytest
 from command_line import call, refused
 from device_files import WIDTH
 
-DEVICE_COMMANDS = ("infer", "eval", "learn", "forget", "rename", "merge", "history", "rollback", "bench")
+DEVICE_COMMANDS = ("infer", "eval", "learn", "forget", "rename", "merge", "history", "rollback", "purge", "bench")
 
 
 def test_results_for_a_person_go_to_standard_output(taught: dict[str, Path]) -> None:
@@ -104,6 +104,7 @@ def test_every_device_command_runs_where_torch_is_not_installed(taught: dict[str
         ["rename", model, "cat", "lion"],
         ["history", model],
         ["rollback", model],
+        ["purge", model],
         ["forget", model, "--class", "cat"],
         ["bench", model, "--processes", "1", "--seconds", "0.01", "--engines", "csr", "--batches", "1"],
     ]

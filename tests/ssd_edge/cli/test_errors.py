@@ -25,7 +25,7 @@ NEEDS_A_MODEL = {
     "bench": "bench {} --engines csr --processes 1 --seconds 0.01",
     "verify": "verify {}",
 }
-NEEDS_A_FILE = NEEDS_A_MODEL | {"history": "history {}", "rollback": "rollback {}"}
+NEEDS_A_FILE = NEEDS_A_MODEL | {"history": "history {}", "rollback": "rollback {}", "purge": "purge {}"}
 NEEDS_A_RUN = {"prune": "prune {}", "sweep": "sweep {}", "export": "export {} -o out.onnx"}
 NEEDS_DATA = {
     "train": "train {} -o run",
@@ -49,6 +49,7 @@ WRONG_VALUES = {
     "rename": "rename model.onnx 0 zero --keep all",
     "merge": "merge model.onnx model.onnx --base model.onnx -o m.onnx --lock-timeout soon",
     "rollback": "rollback model.onnx --to yesterday",
+    "purge": "purge model.onnx --lock-timeout soon",
     "bench": "bench model.onnx --threads many",
 }
 

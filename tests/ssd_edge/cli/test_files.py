@@ -33,6 +33,13 @@ def test_merge_equals_one_device_that_saw_everything(taught: dict[str, Path]) ->
     np.testing.assert_allclose(both, one, rtol=1e-4, atol=1e-4)
 
 
+def test_purge_leaves_the_file_alone(taught: dict[str, Path]) -> None:
+    model = taught["analytic"]
+    assert call("purge", model).stdout == f"{model}: no earlier generation is left, 1 deleted\n"
+    assert ask("purge", model) == {"file": str(model), "purged": 0}
+    assert [row["current"] for row in ask("history", model)["generations"]] == [True]
+
+
 def test_history_and_rollback_go_back_and_forth(taught: dict[str, Path]) -> None:
     rows = ask("history", taught["analytic"])["generations"]
     assert [(row["generation"], row["samples"], row["current"]) for row in rows] == [(2, 80, True), (1, 0, False)]
