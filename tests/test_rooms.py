@@ -29,7 +29,7 @@ ORDER = {
         "onnx",
         "sparse",
         "detector | names | ledger",
-        "options",
+        "options | files | memory",
         "errors | arrays | lazy",
     ),
     "ssd_edge_export": (

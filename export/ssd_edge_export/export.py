@@ -21,6 +21,8 @@ from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind
 from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.storage import signing
+from ssd_edge_runtime.storage.trust import Trust
 
 
 def export_model(
@@ -30,6 +32,7 @@ def export_model(
     *,
     data: Dataset | None = None,
     encoder: Encoder | None = None,
+    sign_with: str | Path | None = None,
     progress: Progress = unwatched,
 ) -> Path:
     """Write one ONNX file and return its path; a model that is there already becomes an earlier generation.
@@ -45,15 +48,17 @@ def export_model(
     for the analytic readout, and for counts and temperature.
     ``encoder``: put in front, so that the file takes what the encoder takes; a run trained behind one brings it.
     ``data`` may then be samples or their embeddings. ``progress`` counts the samples of each pass over them.
+    ``sign_with``: private key file that signs what is written; needed where SSD_EDGE_TRUSTED_KEYS is set.
 
     Raises OptionError, DataError, EdgeModelError.
     """
+    Trust.here().check_writer(sign_with)
     if isinstance(source, Weights):
         state = state_of_weights(source, options, data=data, encoder=encoder, progress=progress)
     else:
         run = source if isinstance(source, Run) else Run.load(source)
         state = state_of_run(run, options, data=data, encoder=encoder, progress=progress)
-    return write_model(path, state, learning_state=options.learning_state)
+    return write_model(path, state, learning_state=options.learning_state, sign_with=sign_with)
 
 
 def state_of_run(
@@ -143,7 +148,9 @@ def check_weights(
     )
 
 
-def write_model(path: str | Path, state: ModelState, *, learning_state: bool = True) -> Path:
+def write_model(
+    path: str | Path, state: ModelState, *, learning_state: bool = True, sign_with: str | Path | None = None
+) -> Path:
     """Write ``state`` at ``path``, atomically; a model there becomes an earlier generation.
 
     Raises DataError where there is no such folder, or another kind of file is in the way.
@@ -152,7 +159,11 @@ def write_model(path: str | Path, state: ModelState, *, learning_state: bool = T
     check_place(place)
     there = model_file.digest_of(model_file.read_file(place)) if place.exists() else None
     numbered = replace(state, generation=storage.next_generation(place), replaced=there)
-    storage.save(place, model_file.to_bytes(numbered, learning_state=learning_state))
+    data = model_file.to_bytes(numbered, learning_state=learning_state)
+    with storage.locked(place):
+        if sign_with is not None:
+            signing.signer(place, sign_with)(model_file.digest_of(data))
+        storage.save(place, data)
     return place
 
 

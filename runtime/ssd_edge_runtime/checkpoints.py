@@ -11,6 +11,7 @@ from ssd_edge_runtime.model import EdgeModel
 from ssd_edge_runtime.model_file.header import file_digest
 from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import Journal, journal_path
+from ssd_edge_runtime.storage.seals import UNSEALED, Seal
 
 BEGIN, END = "begin", "end"
 
@@ -45,12 +46,15 @@ class Unfinished:
                 model.replay(record)
 
 
-def find(target: Path) -> Unfinished | None:
-    """The journal beside ``target``, if there is one. Raises EdgeModelError if it is damaged, OSError."""
+def find(target: Path, seal: Seal = UNSEALED) -> Unfinished | None:
+    """The journal beside ``target``, if there is one.
+
+    Raises EdgeModelError if it is damaged, or not signed by a key that ``seal`` trusts, OSError.
+    """
     path = journal_path(target)
     if not path.exists():
         return None
-    journal = Journal.open(path)
+    journal = Journal.open(path, seal)
     head = records.decode(journal[0])[0] if len(journal) else {}
     plan, parent = head.get("plan"), head.get("parent")
     if head.get("kind") != BEGIN or not isinstance(plan, dict) or not isinstance(parent, str):
@@ -67,9 +71,9 @@ def find(target: Path) -> Unfinished | None:
 class Checkpoints:
     """Writes the journal of a ``model`` that learns; the caller holds the writer's lock of ``target``."""
 
-    def __init__(self, model: EdgeModel, target: Path, plan: dict[str, Any]) -> None:
+    def __init__(self, model: EdgeModel, target: Path, plan: dict[str, Any], seal: Seal = UNSEALED) -> None:
         """Nothing is written before :meth:`begin` or :meth:`go_on`."""
-        self._model, self._target, self._plan = model, target, plan
+        self._model, self._target, self._plan, self._seal = model, target, plan, seal
         self.whole = model.state.readout.kind == "gradient"
         """Whether a checkpoint is the whole state, as large as the file."""
         self._journal: Journal | None = None
@@ -88,7 +92,7 @@ class Checkpoints:
 
     def begin(self) -> None:
         """Start an empty journal in the place of any other."""
-        self._journal = Journal.create(self.path, self._head())
+        self._journal = Journal.create(self.path, self._head(), seal=self._seal)
         self._remember()
         self.count = 0
 
@@ -109,7 +113,7 @@ class Checkpoints:
         assert self._journal is not None
         record = self._model.record(progress)
         if self.whole:
-            self._journal = Journal.create(self.path, self._head(), record)
+            self._journal = Journal.create(self.path, self._head(), record, seal=self._seal)
         else:
             self._journal.append(record, sync=sync)
         self.count += 1

@@ -86,15 +86,17 @@ class EdgeModel:
         threads: int = 1,
         verify: bool = True,
         trusted: Sequence[str | PathLike[str]] = (),
+        allow_older: bool = False,
     ) -> EdgeModel:
         """The model in a file; ``verify`` checks its digest. Raises OSError or :class:`EdgeModelError`.
 
         Where ``trusted`` or the environment variable SSD_EDGE_TRUSTED_KEYS names files of public keys, only a
-        model signed by one of them is loaded.
+        model signed by one of them is loaded, and no older generation than one loaded from there before, unless
+        ``allow_older``.
         """
         from ssd_edge_runtime.storage import load_state
 
-        state, source = load_state(path, verify=verify, trusted=trusted)
+        state, source = load_state(path, verify=verify, trusted=trusted, allow_older=allow_older)
         try:
             model = cls(state, engine=engine, threads=threads)
         except EdgeModelError as error:

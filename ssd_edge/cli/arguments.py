@@ -79,6 +79,11 @@ trusted_option = click.option(
     metavar="KEY",
     help="Load only what this public key has signed; repeatable, and added to SSD_EDGE_TRUSTED_KEYS.",
 )
+allow_older_option = click.option(
+    "--allow-older",
+    is_flag=True,
+    help="Take a signed MODEL older than one that was taken before, from now on.",
+)
 sign_with_option = click.option(
     "--sign-with",
     type=FILE,
@@ -90,11 +95,11 @@ sign_with_option = click.option(
 
 
 def loading_options(function: F) -> F:
-    """``--no-verify`` (passed on as ``verify``) and ``--trusted``."""
+    """``--no-verify`` (passed on as ``verify``), ``--trusted`` and ``--allow-older``."""
     option = click.option(
         "--verify/--no-verify", default=True, show_default=True, help="Check the file's digest before using it."
     )
-    return option(trusted_option(function))
+    return option(trusted_option(allow_older_option(function)))
 
 
 threads_option = click.option(

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssd_edge.cli.arguments import FILE, NameList, data_root_option, model_argument
+from ssd_edge.cli.arguments import (
+    FILE,
+    NameList,
+    allow_older_option,
+    data_root_option,
+    model_argument,
+    trusted_option,
+)
 from ssd_edge.cli.completion import offer_data
 from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import bar, common_options, emit_json, say
 from ssd_edge_bench.engines import ENGINES
 from ssd_edge_bench.measurement.options import OPERATIONS, BenchOptions
+
+if TYPE_CHECKING:
+    from ssd_edge.on_device import Keys
 
 DEFAULT = BenchOptions()
 OF_OPERATIONS = f"Of {', '.join(OPERATIONS)}."
@@ -67,6 +77,8 @@ def complete_board(_context: click.Context, _parameter: click.Parameter, incompl
 )
 @click.option("--force", is_flag=True, help="Compare unlike machines all the same.")
 @click.option("--report", type=FILE, help="Also write one self-contained HTML page.")
+@trusted_option
+@allow_older_option
 @common_options
 def command(
     model: Path,
@@ -77,6 +89,8 @@ def command(
     profiles: tuple[str, ...],
     force: bool,
     report: Path | None,
+    trusted: tuple[Path, ...],
+    allow_older: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -90,11 +104,12 @@ def command(
     A BOARD is raspberry-pi-zero-2w, raspberry-pi-4, raspberry-pi-5 or jetson-nano. Its times are estimates from
     published figures; how far the same method is off on this machine stands beside them.
     """
+    from ssd_edge.on_device import Keys
+    from ssd_edge.on_device.inputs import load_model
     from ssd_edge_bench.measurement.compare import Rule, check_alike, compare, judge, load_document
     from ssd_edge_bench.report.tables import print_document
     from ssd_edge_bench.roofline.boards import load_board
     from ssd_edge_bench.roofline.estimate import estimate
-    from ssd_edge_runtime import model_file
     from ssd_edge_runtime.errors import OptionError
 
     chosen = BenchOptions(**options)
@@ -105,12 +120,13 @@ def command(
     if (rules or force) and against is None:
         raise OptionError(f"--{'fail-if' if rules else 'force'} needs --against")
     earlier = load_document(against) if against and against.suffix == ".json" else None
-    if boards and model_file.load(model).encoder is not None:
+    keys = Keys(trusted=trusted, allow_older=allow_older)
+    if boards and load_model(model, keys=keys).state.encoder is not None:
         raise OptionError("--profile estimates the layers of a model, not an encoder: measure it on the board")
-    document, other = _measure(model, None if earlier else against, chosen, data, data_root)
+    document, other = _measure(model, None if earlier else against, chosen, data, data_root, keys)
     other = earlier or other
     if boards:
-        state = model_file.load(model)
+        state = load_model(model, keys=keys).state
         document["estimates"] = [estimate(document, state, board) for board in boards]
     verdicts = []
     if other is not None:
@@ -136,7 +152,12 @@ def command(
 
 
 def _measure(
-    model: Path, other: Path | None, options: BenchOptions, data: str | None, data_root: Path | None
+    model: Path,
+    other: Path | None,
+    options: BenchOptions,
+    data: str | None,
+    data_root: Path | None,
+    keys: Keys,
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Measure one model or two side by side; with data, on its samples, and with its accuracy."""
     from ssd_edge.on_device import evaluate
@@ -147,13 +168,20 @@ def _measure(
     samples, accuracies = None, []
     if data is not None:
         for path in models:
-            edge = load_model(path)
+            edge = load_model(path, keys=keys)
             dataset = load_labelled(data, edge, split="test", root=data_root)
             samples = dataset.x.reshape(-1, *edge.state.input_shape)
             judged = evaluate(edge, dataset)
             accuracies.append({key: judged[key] for key in ("accuracy", "n", "per_class")})
     with bar("measuring") as progress:
-        documents = measure_side_by_side(models, options, samples=samples, progress=progress)
+        documents = measure_side_by_side(
+            models,
+            options,
+            samples=samples,
+            progress=progress,
+            trusted=keys.trusted,
+            allow_older=keys.allow_older,
+        )
     for document, accuracy in zip(documents, accuracies, strict=False):
         document["accuracy"] = accuracy
     return documents[0], documents[1] if other is not None else None

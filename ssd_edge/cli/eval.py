@@ -49,6 +49,7 @@ def command(
     threads: int,
     verify: bool,
     trusted: tuple[Path, ...],
+    allow_older: bool,
     as_json: bool,
 ) -> None:
     """Measure the accuracy of MODEL on DATA: .npz, .csv, a folder of class folders, or a built-in name.
@@ -58,7 +59,7 @@ def command(
     from ssd_edge.on_device import Keys, Loading, evaluate
 
     loading = Loading(engine, threads, verify)
-    keys = Keys(trusted=trusted)
+    keys = Keys(trusted=trusted, allow_older=allow_older)
     report = evaluate(
         model, data, split=split, root=data_root, reading=reading, loading=loading, keys=keys, tell=say
     )

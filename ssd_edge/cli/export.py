@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ssd_edge.cli.arguments import sign_with_option
 from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch
 from ssd_edge.cli.prune import BUDGETS, CRITERIA
@@ -59,6 +60,7 @@ Example:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default="model.onnx", show_default=True, help="File."
 )
+@sign_with_option
 @common_options
 def command(
     run: Path,
@@ -68,6 +70,7 @@ def command(
     budget: Any,
     seed: int,
     encoder: Path | None,
+    sign_with: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -80,13 +83,15 @@ def command(
     from ssd_edge_export.export import check_place, export_model
     from ssd_edge_export.options import ExportOptions, PruneOptions
     from ssd_edge_runtime.encoder import import_encoder
+    from ssd_edge_runtime.storage.trust import Trust
 
     check_place(output)
+    Trust.here().check_writer(sign_with)
     prune = None if density is None else PruneOptions(density, criterion, budget, seed=seed)
     chosen = ExportOptions(prune, **options)
     front = None if encoder is None else import_encoder(encoder)
     with bar("counting") as progress:
-        path = export_model(Run.load(run), output, chosen, encoder=front, progress=progress)
+        path = export_model(Run.load(run), output, chosen, encoder=front, sign_with=sign_with, progress=progress)
     report = summary(path)
     if as_json:
         emit_json(report)

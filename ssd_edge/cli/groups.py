@@ -26,7 +26,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Answers": ("--top", "--reject-below", "--engine", "--threads"),
     "What the file holds": ("--values", "--learning-state", "--inhibition"),
     "Safety": ("--guard", "--max-drop", "--checkpoint-every", "--checkpoint-seconds", "--resume", "--discard"),
-    "Trust": ("--verify", "--trusted", "--public-key", "--sign-with", "--key"),
+    "Trust": ("--verify", "--trusted", "--allow-older", "--public-key", "--sign-with", "--key"),
     "Writing": ("--output", "--force", "--keep", "--purge", "--to", "--lock-timeout", "--report"),
     "Every command": ("--json", "--debug", "--help", "--help-all"),
 }

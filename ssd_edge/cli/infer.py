@@ -59,6 +59,7 @@ def command(
     threads: int,
     verify: bool,
     trusted: tuple[Path, ...],
+    allow_older: bool,
     as_json: bool,
 ) -> None:
     """Label every sample of each INPUT: an image, a folder of images, .npz, .npy or .csv.
@@ -71,7 +72,7 @@ def command(
 
     opening: dict[str, Any] = {
         "loading": on_device.Loading(engine, threads, verify),
-        "keys": on_device.Keys(trusted=trusted),
+        "keys": on_device.Keys(trusted=trusted, allow_older=allow_older),
         "tell": say,
     }
     if Path("-") in inputs:

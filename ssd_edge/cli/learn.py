@@ -104,6 +104,7 @@ def command(
     sign_with: Path | None,
     verify: bool,
     trusted: tuple[Path, ...],
+    allow_older: bool,
     checkpoint_every: int | None,
     checkpoint_seconds: float | None,
     resume: bool,
@@ -137,7 +138,7 @@ def command(
         "resuming": resuming,
         "saving": on_device.Saving(output, keep, lock_timeout),
         "loading": on_device.Loading(threads=threads, verify=verify),
-        "keys": on_device.Keys(sign_with, trusted),
+        "keys": on_device.Keys(sign_with, trusted, allow_older),
         "tell": say,
     }
     if data == "-":

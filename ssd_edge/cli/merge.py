@@ -36,6 +36,7 @@ def command(
     sign_with: Path | None,
     verify: bool,
     trusted: tuple[Path, ...],
+    allow_older: bool,
     as_json: bool,
 ) -> None:
     """Merge two or more models with the analytic readout that learned on different devices from one file.
@@ -51,7 +52,7 @@ def command(
         keep=keep,
         lock_timeout=lock_timeout,
         loading=Loading(verify=verify),
-        keys=Keys(sign_with, trusted),
+        keys=Keys(sign_with, trusted, allow_older),
         tell=say,
     )
     if as_json:

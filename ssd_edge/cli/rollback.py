@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ssd_edge.cli.arguments import lock_option, model_argument
+from ssd_edge.cli.arguments import lock_option, model_argument, trusted_option
 from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import common_options, emit_json, plain
 
@@ -38,15 +38,16 @@ def checked_name(context: click.Context, option: click.Parameter, value: str | N
     help="Number of the generation, or the first digits of its digest [default: the one before].",
 )
 @lock_option
+@trusted_option
 @common_options
-def command(model: Path, to: str | None, lock_timeout: float, as_json: bool) -> None:
+def command(model: Path, to: str | None, lock_timeout: float, trusted: tuple[Path, ...], as_json: bool) -> None:
     """Make an earlier generation of MODEL current; what was current is kept, so that one can return to it.
 
     Without --to, the one whose place the current one took, whatever has been tried and rejected since.
     """
-    from ssd_edge.on_device import rollback
+    from ssd_edge.on_device import Keys, rollback
 
-    row = rollback(model, to, lock_timeout=lock_timeout)
+    row = rollback(model, to, lock_timeout=lock_timeout, keys=Keys(trusted=trusted))
     if as_json:
         emit_json(row)
     else:

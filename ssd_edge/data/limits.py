@@ -15,6 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.memory import free_memory
 
 LONGEST_LINE = 1 << 24
 """Characters of a line of text."""
@@ -23,13 +24,6 @@ TEXT_FACTOR = 4
 WIDEST = 5
 """Bytes in memory for one of an array: uint8 values become float32 beside it."""
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-
-
-def free_memory() -> int:
-    """Bytes that can be had without swapping."""
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def check_memory(needed: int, source: str) -> None:

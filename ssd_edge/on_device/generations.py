@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.transaction import refuse_unfinished
 from ssd_edge_runtime import storage
 from ssd_edge_runtime.model_file.header import file_digest
@@ -26,18 +27,21 @@ def history(model: str | Path) -> dict[str, Any]:
     return {"file": str(model), "generations": [describe(generation) for generation in storage.history(model)]}
 
 
-def rollback(model: str | Path, to: int | str | None = None, *, lock_timeout: float = 10.0) -> dict[str, Any]:
+def rollback(
+    model: str | Path, to: int | str | None = None, *, lock_timeout: float = 10.0, keys: Keys = Keys()
+) -> dict[str, Any]:
     """Make an earlier generation current; what was current is kept, so that one can return to it.
 
     ``to``: its number, or the first digits of its digest, four at least; None for the one whose place the current
     one took, never one that was rejected since. ``lock_timeout``: seconds to wait for another process that is
     writing the file. Returns the generation as :func:`history` describes it. Raises EdgeModelError where there is
-    no such generation, it is damaged, or more than one could be meant, OSError.
+    no such generation, it is damaged, more than one could be meant, or no trusted one of ``keys`` has signed it,
+    OSError.
 
     >>> rollback("model.onnx")["samples"]  # doctest: +SKIP
     0
     """
-    return describe(storage.rollback(model, to, lock_timeout=lock_timeout))
+    return describe(storage.rollback(model, to, lock_timeout=lock_timeout, trusted=keys.trusted))
 
 
 def purge(model: str | Path, *, lock_timeout: float = 10.0) -> dict[str, Any]:

@@ -43,7 +43,12 @@ def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), 
     if not loading.verify:
         tell(f"warning: {model}: digest not checked")
     return EdgeModel.load(
-        model, engine=loading.engine, threads=loading.threads, verify=loading.verify, trusted=keys.trusted
+        model,
+        engine=loading.engine,
+        threads=loading.threads,
+        verify=loading.verify,
+        trusted=keys.trusted,
+        allow_older=keys.allow_older,
     )
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssd_edge_runtime.errors import EdgeModelError, OptionError
+from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.storage import locked, signing
+from ssd_edge_runtime.storage.seals import Seal
+from ssd_edge_runtime.storage.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,22 @@ class Keys:
     """Private key that signs what is saved; None saves without a signature."""
     trusted: tuple[str | Path, ...] = ()
     """Public keys; where there are any, only what one of them has signed is loaded."""
+    allow_older: bool = False
+    """Whether to load a signed file that is older than one accepted before, and from then on accept it."""
+
+    @property
+    def trust(self) -> Trust:
+        """Whose files are used."""
+        return Trust.here(self.trusted, allow_older=self.allow_older)
+
+    @property
+    def seal(self) -> Seal:
+        """Who signs journals, and whose are read."""
+        return Seal(self.sign_with, self.trust.keys)
 
     def check(self) -> None:
         """Raise SSDEdgeError where only signed files are loaded and what is saved would not be one of them."""
-        trusted = [*self.trusted, *signing.trusted_keys()]
-        if not trusted:
-            return
-        if self.sign_with is None:
-            raise OptionError("only signed files are loaded here: give --sign-with KEY, so that the result can be")
-        signing.check_signer(self.sign_with, trusted)
+        self.trust.check_writer(self.sign_with)
 
     def signer(self, target: Path) -> Callable[[str], None]:
         """What signs a digest of the file at ``target``; without a key to sign with, it does nothing."""

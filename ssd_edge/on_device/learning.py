@@ -124,7 +124,7 @@ class Lesson:
             return report | self._finished_before(unfinished)
         before = self._score()
         solve_by(model, solved_by)
-        work = Checkpoints(model, change.target, deciding)
+        work = Checkpoints(model, change.target, deciding, change.keys.seal)
         with keeping(work, unfinished, self.tell) as done:
             if not self._learn_all(work, options, done):
                 return report | self._stopped(work)

@@ -59,7 +59,7 @@ def look(
     path, model = journal_path(change.target), change.model
     if how.discard:
         return None
-    found = find(change.target)
+    found = find(change.target, change.keys.seal)
     if found and endless and found.finished(change.target):
         return None
     if found is None or (not found.finished(change.target) and found.void(model.digest)):

@@ -24,7 +24,7 @@ class StreamStore:
         """Go on with a journal where asked to; raises OptionError where there is one and nobody asked."""
         self._change, self._own, self._tell = change, change.model.learning, tell
         deciding = {"data": "standard input", "lr": plan.lr, "distill": plan.distill}
-        self._work = Checkpoints(change.model, change.target, deciding)
+        self._work = Checkpoints(change.model, change.target, deciding, change.keys.seal)
         self._pace = Pace(how.or_else(*(FILE_PACE if self._work.whole else JOURNAL_PACE)))
         unfinished = look(change, deciding, how, tell, endless=True)
         self.resumed = unfinished.progress.get("samples", 0) if unfinished else 0

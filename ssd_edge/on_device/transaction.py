@@ -17,6 +17,7 @@ from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.storage import KEEP, locked
 from ssd_edge_runtime.storage.journal import journal_path
 from ssd_edge_runtime.storage.purging import finish
+from ssd_edge_runtime.storage.seals import UNSEALED, Seal
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Change:
 
         self.model.save(self.target, keep=self.keep, keep_replaced=not self.saved, announce=both)
         self.saved = True
+        self.keys.trust.remember(self.target, self.model.state)
         return saved_as(self.model, self.target)
 
 
@@ -90,13 +92,13 @@ def changing(
             finish(target)
         change = Change(load_model(path, loading, keys, tell), target, saving.keep, keys)
         if not learning and saving.output is None:
-            refuse_unfinished(target, change.model.digest)
+            refuse_unfinished(target, change.model.digest, keys.seal)
         yield change
 
 
-def refuse_unfinished(target: Path, digest: str | None) -> None:
+def refuse_unfinished(target: Path, digest: str | None, seal: Seal = UNSEALED) -> None:
     """Refuse another change of a file while learning that was cut off could still go on from it."""
-    found = find(target)
+    found = find(target, seal)
     if found and found.progress and not found.void(digest) and not found.finished(target):
         raise OptionError(
             f"{journal_path(target)} holds {found.progress['samples']} samples of learning that was cut off, "

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime import EdgeModel, model_file
 
 
 class EdgeEngine:
     """The CSR engine: predicts, and learns where the file carries a learning state."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._model = EdgeModel.load(path, engine="csr", threads=threads)
+        self._model = EdgeModel(model_file.load(path), engine="csr", threads=threads)
         state = self._model.state
         learning = ("learn", "solve") if state.readout.kind == "analytic" else ("learn",)
         encoding = () if state.encoder is None else ("embed",)

@@ -23,6 +23,7 @@ from ssd_edge_bench.measurement.results import SCHEMA, result_rows, stability
 from ssd_edge_bench.roofline.roofline import Ceilings, describe, weight_bytes
 from ssd_edge_runtime import EdgeModelError, model_file
 from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.storage import Source, load_state
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 LEAST_RUNS = 3
@@ -58,16 +59,22 @@ def measure_side_by_side(
     *,
     samples: Samples | None = None,
     progress: Progress = unwatched,
+    trusted: Sequence[str | Path] = (),
+    allow_older: bool = False,
 ) -> list[dict[str, Any]]:
-    """Like :func:`measure` for several models, whose processes take turns too."""
+    """Like :func:`measure` for several models, whose processes take turns too.
+
+    ``trusted`` and ``allow_older`` are as in ``EdgeModel.load``.
+    """
     paths = [Path(model) for model in models]
-    states = [model_file.load(path) for path in paths]
+    loaded = [load_state(path, trusted=trusted, allow_older=allow_older) for path in paths]
+    states = [state for state, _ in loaded]
     with tempfile.TemporaryDirectory(prefix="ssd-edge-bench-") as folder:
         plans = []
-        for number, (path, state) in enumerate(zip(paths, states, strict=True)):
+        for number, (state, source) in enumerate(loaded):
             place = Path(folder, str(number))
             place.mkdir()
-            plans.append(_jobs(path, state, options, samples, place))
+            plans.append(_jobs(copied(source, place), state, options, samples, place))
         answers: list[dict[str, list[dict[str, Any]]]] = [{engine: [] for engine in jobs} for jobs, _ in plans]
         done, total = 0, options.processes * sum(len(jobs) for jobs, _ in plans)
         for _ in range(options.processes):
@@ -80,6 +87,16 @@ def measure_side_by_side(
         _document(path, state, options, engines, found)
         for path, state, (_, engines), found in zip(paths, states, plans, answers, strict=True)
     ]
+
+
+def copied(source: Source, folder: Path) -> Path:
+    """A copy that the engines open: what was read and found to be trusted, whatever becomes of the file."""
+    data = model_file.read_file(source.path)
+    unchanged = model_file.digest_of(data) == source.digest
+    EdgeModelError.unless(unchanged, f"{source.path} changed while it was read: measure it again")
+    own = folder / "model.onnx"
+    own.write_bytes(data)
+    return own
 
 
 def run_worker(job: dict[str, Any]) -> dict[str, Any]:

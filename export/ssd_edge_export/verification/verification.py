@@ -14,7 +14,8 @@ from ssd_edge_runtime import model_file
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.network.engines import CSREngine, available_memory, folding_bytes
+from ssd_edge_runtime.memory import free_memory
+from ssd_edge_runtime.network.engines import CSREngine, folding_bytes
 from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.onnx.session import open_session
 from ssd_edge_runtime.state import ModelState
@@ -154,7 +155,7 @@ def _same_logits(
 ) -> Check:
     if importlib.util.find_spec(name) is None:
         return Check(name, None, "not installed here")
-    if name == "onnxruntime" and (needed := folding_bytes(state)) > available_memory():
+    if name == "onnxruntime" and (needed := folding_bytes(state)) > free_memory():
         return Check(name, None, f"skipped: needs about {needed / 2**20:.0f} MiB of memory, more than is free")
     try:
         logits = engine(data, state, x)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import stat
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.files import open_regular
 from ssd_edge_runtime.onnx.model_proto import (
     GRAPH,
     IR,
@@ -53,13 +53,10 @@ def read_file(path: str | PathLike[str]) -> bytes:
     :raises EdgeModelError: for a device or pipe, which may never end, and for a file that is too large.
     :raises OSError: if the file cannot be read.
     """
-    place = Path(path)
-    about = place.stat()
-    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
-        raise EdgeModelError(f"{path} is not a regular file")
-    if about.st_size > MAX_FILE:
-        raise EdgeModelError(f"{path} has {about.st_size} bytes, more than protobuf's {MAX_FILE}")
-    return place.read_bytes()
+    with open_regular(path, EdgeModelError) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        EdgeModelError.unless(size <= MAX_FILE, f"{path} has {size} bytes, more than protobuf's {MAX_FILE}")
+        return stream.read(MAX_FILE)
 
 
 def metadata_message(key: str, value: bytes) -> Message:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.memory import free_memory
 from ssd_edge_runtime.network.forward import block_size, forward
 from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.onnx.session import open_session, run_session
@@ -100,7 +101,7 @@ class OnnxEngine:
 
 def check_unfolding(state: ModelState) -> None:
     """Refuse to unfold weights into more memory than there is: a small file can stand for a huge dense matrix."""
-    needed, free = folding_bytes(state), available_memory()
+    needed, free = folding_bytes(state), free_memory()
     if needed > free:
         raise EdgeModelError(
             f"ONNX Runtime needs about {needed >> 20} MiB to unfold these weights, {free >> 20} MiB are free: "
@@ -111,13 +112,6 @@ def check_unfolding(state: ModelState) -> None:
 def folding_bytes(state: ModelState) -> int:
     """Peak memory of ONNX Runtime while it opens the file of ``state``, and folds its weights into dense ones."""
     return DENSE_COPIES * 4 * _dense_entries(state)
-
-
-def available_memory() -> int:
-    """Bytes that this machine has free."""
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def _dense_entries(state: ModelState) -> int:

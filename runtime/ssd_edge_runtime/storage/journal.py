@@ -8,10 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.files import open_regular
 from ssd_edge_runtime.storage.atomic import O_BINARY, replace_atomically, sync_folder, write_all
 from ssd_edge_runtime.storage.places import beside
+from ssd_edge_runtime.storage.seals import SEAL, UNSEALED, Seal
 
 MAGIC = b"ssd-edge journal 1\n"
+SEALED = b"ssd-edge journal 1 sealed\n"
+"""How one begins whose records are signed."""
 LENGTH = 8
 CHECK = 32
 OWNER_ONLY = 0o600
@@ -26,47 +30,60 @@ class Journal:
     """Records in the order written, as many as are whole.
 
     A record is its length (8 bytes, little endian), the sha256 of the check before it and its payload, and the
-    payload. What a cut-off write left behind the last whole record is dropped by the next one.
+    payload. Where a ``seal`` signs, 64 bytes of signature stand before the payload. What a cut-off write left
+    behind the last whole record is dropped by the next one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: Seal = UNSEALED, *, sealed: bool = False) -> None:
         self.path = path
+        self._seal, self._sealed = seal, sealed
         self._places: list[tuple[int, int]] = []
-        self._check = MAGIC
-        self.end = len(MAGIC)
+        self._check = SEALED if sealed else MAGIC
+        self._head = LENGTH + CHECK + (SEAL if sealed else 0)
+        self.end = len(self._check)
         """Bytes up to the end of the last whole record."""
 
     @classmethod
-    def create(cls, path: Path, *payloads: bytes) -> Journal:
+    def create(cls, path: Path, *payloads: bytes, seal: Seal = UNSEALED) -> Journal:
         """A journal of these records, in the place of what is there; atomic. Raises OSError."""
-        journal, data = cls(path), MAGIC
+        journal = cls(path, seal, sealed=seal.sign_with is not None)
+        data = journal._check
         for payload in payloads:
             check = journal._next_check(payload)
-            data += _framed(check, payload)
+            data += journal._framed(check, payload)
             journal._wrote(check, payload)
         replace_atomically(path, data, mode=OWNER_ONLY, like=path.with_suffix(""))
         return journal
 
     @classmethod
-    def open(cls, path: Path) -> Journal:
+    def open(cls, path: Path, seal: Seal = UNSEALED) -> Journal:
         """The journal at ``path`` with every record checked; one record is held in memory at a time.
 
-        Raises EdgeModelError if it is none of ours, OSError if it cannot be read.
+        Raises EdgeModelError if it is none of ours, or not signed by a key that ``seal`` trusts, OSError if it
+        cannot be read.
         """
-        journal = cls(path)
-        with path.open("rb") as stream:
-            if stream.read(len(MAGIC)) != MAGIC:
+        with open_regular(path, EdgeModelError) as stream:
+            start = stream.readline(len(SEALED))
+            if start not in (MAGIC, SEALED):
                 raise EdgeModelError(f"{path} is no journal of this version: remove it if it is not needed")
+            journal = cls(path, seal, sealed=start == SEALED)
+            journal._require(journal._sealed or not seal.trusted)
             size = os.fstat(stream.fileno()).st_size
-            while (head := stream.read(LENGTH + CHECK)) and len(head) == LENGTH + CHECK:
-                length = int.from_bytes(head[:LENGTH], "little")
+            while len(head := stream.read(journal._head)) == journal._head:
+                length, check = int.from_bytes(head[:LENGTH], "little"), head[LENGTH : LENGTH + CHECK]
                 if length > size - stream.tell():
                     break
                 payload = stream.read(length)
-                if journal._next_check(payload) != head[LENGTH:]:
+                if journal._next_check(payload) != check:
                     break
-                journal._wrote(head[LENGTH:], payload)
+                journal._require(seal.holds(check, head[LENGTH + CHECK :]))
+                journal._wrote(check, payload)
         return journal
+
+    def _require(self, trusted: bool) -> None:
+        EdgeModelError.unless(
+            trusted, f"{self.path} is not signed by a trusted key: delete it, or start over with --discard"
+        )
 
     def __len__(self) -> int:
         return len(self._places)
@@ -87,12 +104,13 @@ class Journal:
         Without ``sync`` it outlives the process once this returns, and a power cut after the next :meth:`flush`.
         """
         check = self._next_check(payload)
+        data = self._framed(check, payload)
         descriptor = os.open(self.path, os.O_WRONLY | O_BINARY)
         try:
             os.ftruncate(descriptor, self.end)
             os.lseek(descriptor, self.end, os.SEEK_SET)
             try:
-                write_all(descriptor, _framed(check, payload))
+                write_all(descriptor, data)
                 if sync:
                     os.fsync(descriptor)
             except BaseException:
@@ -121,9 +139,9 @@ class Journal:
 
     def _wrote(self, check: bytes, payload: bytes) -> None:
         self._check = check
-        self._places.append((self.end + LENGTH + CHECK, len(payload)))
-        self.end += LENGTH + CHECK + len(payload)
+        self._places.append((self.end + self._head, len(payload)))
+        self.end += self._head + len(payload)
 
-
-def _framed(check: bytes, payload: bytes) -> bytes:
-    return len(payload).to_bytes(LENGTH, "little") + check + payload
+    def _framed(self, check: bytes, payload: bytes) -> bytes:
+        signature = self._seal.sign(check) if self._sealed else b""
+        return len(payload).to_bytes(LENGTH, "little") + check + signature + payload

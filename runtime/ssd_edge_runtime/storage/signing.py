@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.errors import EdgeModelError, MissingExtraError
+from ssd_edge_runtime.files import open_regular
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import checked_digest, file_digest
 from ssd_edge_runtime.storage import generations
@@ -24,6 +25,8 @@ TRUSTED_KEYS = "SSD_EDGE_TRUSTED_KEYS"
 """Environment variable: public key files; where it is set, only files signed by one of them are loaded."""
 CONTEXT = b"ssd-edge model 1\n"
 LARGEST = 1 << 20
+MOST = 32
+"""Signatures of one file; each takes a reader time."""
 LETTERS = generations.DIGEST_LETTERS
 Paths = Sequence[str | PathLike[str]]
 
@@ -88,24 +91,32 @@ def signer(path: str | PathLike[str], key: str | PathLike[str]) -> Callable[[str
 def check(path: str | PathLike[str], data: bytes, keys: Paths) -> None:
     """Raise EdgeModelError unless one of the public ``keys`` files has signed ``data``, the bytes of ``path``."""
     digest = checked_digest(data)
-    signatures = [signature for signed, signature in _lines(place_of(path)) if signed == digest]
+    signatures = {signature for signed, signature in _lines(place_of(path)) if signed == digest}
     if not signatures:
         raise EdgeModelError(f"not signed: {signature_path(Path(path))} has no signature of this file")
+    EdgeModelError.unless(len(signatures) <= MOST, f"not signed: more than {MOST} signatures of one file")
     publics = [public_key(key) for key in keys]
     if not any(_holds(public, signature, digest) for public in publics for signature in signatures):
         raise EdgeModelError("not signed by a trusted key")
 
 
 def trusted_keys() -> list[str]:
-    """The device's own rule: the files that the environment variable names."""
-    return [name for name in os.environ.get(TRUSTED_KEYS, "").split(os.pathsep) if name]
+    """The device's own rule: the files that the environment variable names.
+
+    Raises EdgeModelError where it is set and names none: whoever set it did not mean that everybody be trusted.
+    """
+    told = os.environ.get(TRUSTED_KEYS)
+    if told is None:
+        return []
+    names = [name for name in told.split(os.pathsep) if name]
+    EdgeModelError.unless(bool(names), f"{TRUSTED_KEYS} is set and names no key: name a file, or unset it")
+    return names
 
 
-def check_signer(key: str | PathLike[str], trusted: Paths) -> None:
-    """Raise EdgeModelError unless what ``key`` signs will be trusted."""
+def vouches(key: str | PathLike[str], trusted: Paths) -> bool:
+    """Whether what ``key`` signs is trusted."""
     own = private_key(key).public_key().public_bytes_raw()
-    if own not in [public_key(each).public_bytes_raw() for each in trusted]:
-        raise EdgeModelError(f"{key} is not among the trusted keys: what it signs could not be loaded again")
+    return own in [public_key(each).public_bytes_raw() for each in trusted]
 
 
 def private_key(path: str | PathLike[str]) -> Ed25519PrivateKey:
@@ -146,17 +157,25 @@ def _library() -> tuple[Any, Any]:
 
 
 def _holds(public: Ed25519PublicKey, signature: str, digest: str) -> bool:
+    try:
+        return made(public, base64.b64decode(signature, validate=True), CONTEXT + digest.encode())
+    except binascii.Error:
+        return False
+
+
+def made(public: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
+    """Whether the owner of ``public`` has signed the message."""
     from cryptography.exceptions import InvalidSignature
 
     try:
-        public.verify(base64.b64decode(signature, validate=True), CONTEXT + digest.encode())
-    except (InvalidSignature, binascii.Error):
+        public.verify(signature, message)
+    except InvalidSignature:
         return False
     return True
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as stream:
+    with open_regular(path, EdgeModelError) as stream:
         return stream.read(LARGEST)
 
 

@@ -13,12 +13,12 @@ from ssd_edge_runtime.model_file.decode import decode
 from ssd_edge_runtime.model_file.encode import encode
 from ssd_edge_runtime.model_file.header import read_header, stored_digest
 from ssd_edge_runtime.state import ModelState
-from ssd_edge_runtime.storage import signing
 from ssd_edge_runtime.storage.generations import examine
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
 from ssd_edge_runtime.storage.store import save
 from ssd_edge_runtime.storage.tree import next_generation
+from ssd_edge_runtime.storage.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,28 @@ class Source:
 
 
 def load_state(
-    path: str | PathLike[str], *, verify: bool = True, trusted: Sequence[str | PathLike[str]] = ()
+    path: str | PathLike[str],
+    *,
+    verify: bool = True,
+    trusted: Sequence[str | PathLike[str]] = (),
+    allow_older: bool = False,
 ) -> tuple[ModelState, Source]:
     """The model in a file, and which file that was.
 
     :param verify: check the digest.
     :param trusted: files of public keys, beside those that the environment variable SSD_EDGE_TRUSTED_KEYS names;
-        where there are any, one of them must have signed the file.
+        where there are any, one of them must have signed the file, and it must be no older generation of what was
+        accepted at ``path`` before, unless ``allow_older``.
     :raises EdgeModelError: naming the file. :raises OSError: if it cannot be read.
     """
+    trust = Trust.here(trusted, allow_older=allow_older)
     data = read_file(path)
-    keys = [*trusted, *signing.trusted_keys()]
     try:
-        if keys:
-            signing.check(path, data, keys)
+        trust.check_signature(path, data)
         header = read_header(data, verify=verify)
-        return decode(header), Source(place_of(path), header.digest)
+        state = decode(header)
+        trust.check_age(path, state)
+        return state, Source(place_of(path), header.digest)
     except EdgeModelError as error:
         raise EdgeModelError(f"{path}: {error}") from None
 

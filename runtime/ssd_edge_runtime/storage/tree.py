@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
@@ -12,6 +14,7 @@ from ssd_edge_runtime.storage.atomic import bring_back
 from ssd_edge_runtime.storage.generations import Generation, examine, stored_files
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
+from ssd_edge_runtime.storage.trust import Trust
 
 NUMBER = re.compile("[0-9]{1,19}")
 PREFIX = re.compile("[0-9a-f]{4,64}")
@@ -46,16 +49,23 @@ def next_generation(path: str | os.PathLike[str]) -> int:
 
 
 def rollback(
-    path: str | os.PathLike[str], to: int | str | None = None, *, lock_timeout: float = 10.0
+    path: str | os.PathLike[str],
+    to: int | str | None = None,
+    *,
+    lock_timeout: float = 10.0,
+    trusted: Sequence[str | os.PathLike[str]] = (),
 ) -> Generation:
     """Make an earlier generation current, atomically; what was current becomes a generation, to return to.
 
     :param to: number of the generation, or the first digits of its digest, four at least; None for the one that
         stood here before the current one, whatever has been tried and rejected since.
-    :raises EdgeModelError: if there is no such generation, it is damaged, or more than one could be meant.
+    :param trusted: files of public keys, beside those that SSD_EDGE_TRUSTED_KEYS names; where there are any, one
+        of them must have signed the generation.
+    :raises EdgeModelError: if there is no such generation, it is damaged or not signed, or more than one could be
+        meant.
     :raises OSError: if the storage fails.
     """
-    place = place_of(path)
+    place, trust = place_of(path), Trust.here(trusted)
     with locked(place, lock_timeout):
         leftovers.remove_beside(place)
         purging.finish(place)
@@ -66,9 +76,17 @@ def rollback(
             raise EdgeModelError(f"{place} cannot go back to {wanted}: there are {_numbers(known)}")
         if target.problem:
             raise EdgeModelError(f"generation {target.number} of {place} is damaged: {target.problem}")
+        _admit(trust, place, target)
         generations.keep(place, read_file(place))
         bring_back(place, target.path)
     return examine(place, True, target.number)
+
+
+def _admit(trust: Trust, place: Path, target: Generation) -> None:
+    try:
+        trust.go_back(place, read_file(target.path))
+    except EdgeModelError as error:
+        raise EdgeModelError(f"generation {target.number} of {place}: {error}") from None
 
 
 def _before(known: list[Generation]) -> Generation | None:

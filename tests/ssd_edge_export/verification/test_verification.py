@@ -64,7 +64,7 @@ def test_a_wrong_engine_fails(model, monkeypatch, engine):
 
 
 def test_little_memory_skips_onnxruntime(model, monkeypatch):
-    monkeypatch.setattr(verifying, "available_memory", lambda: 1000)
+    monkeypatch.setattr(verifying, "free_memory", lambda: 1000)
     check = next(check for check in verify(model).checks if check.check == "onnxruntime")
     assert check.ok is None and "skipped: needs about" in check.detail
 
