@@ -38,12 +38,26 @@ class Unfinished:
         """Whether it belongs to another file than the one with ``digest``."""
         return self.parent != digest
 
-    def replay(self, model: EdgeModel) -> None:
-        """Bring ``model``, just loaded from the parent file, to the last checkpoint."""
+    def replay(self, model: EdgeModel) -> list[str]:
+        """Bring ``model``, just loaded from the parent file, to the last checkpoint.
+
+        Returns, in words, what had to be left out: lessons that no file could hold. Raises EdgeModelError for a
+        state that is not of this model.
+        """
+        refused = []
         for index in range(1, len(self.journal)):
             record = self.journal[index]
             if "progress" in records.decode(record)[0]:
-                model.replay(record)
+                refused += self._replay(model, record, index)
+        return refused
+
+    def _replay(self, model: EdgeModel, record: bytes, index: int) -> list[str]:
+        try:
+            return model.replay(record)
+        except EdgeModelError as error:
+            if model.learning is not None:  # the one record is all there is
+                raise
+            return [f"record {index}: {error}"]
 
 
 def find(target: Path, seal: Seal = UNSEALED) -> Unfinished | None:
@@ -96,12 +110,13 @@ class Checkpoints:
         self._remember()
         self.count = 0
 
-    def go_on(self, unfinished: Unfinished) -> None:
-        """Continue a journal whose plan is the same, from its last checkpoint."""
-        unfinished.replay(self._model)
+    def go_on(self, unfinished: Unfinished) -> list[str]:
+        """Continue a journal whose plan is the same, from its last checkpoint; returns what was left out."""
+        refused = unfinished.replay(self._model)
         self._journal = unfinished.journal
         self._remember()
         self.count = 1 if unfinished.progress else 0
+        return refused
 
     def write(self, progress: dict[str, int], *, sync: bool = True) -> None:
         """Put what was learned since the last checkpoint on storage.

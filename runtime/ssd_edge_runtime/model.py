@@ -147,6 +147,7 @@ class EdgeModel:
         samples = self._intake.inputs(x)
         names = as_names(y, len(samples), self._shared.state.classes)
         with self._shared.learning:
+            self._shared.make_room(names, len(samples))
             if self.detector is not None and self._shared.state.readout.kind == "gradient":
                 self._detect(self.detector, samples, names)
             self._shared.learn(samples, names)
@@ -204,6 +205,7 @@ class EdgeModel:
             new = as_names(new, 1)[0]
             if new in self._shared.state.classes:
                 raise EdgeModelError(f"there already is a class {new!r}")
+            self._shared.make_room([new])
             self._shared.rename(old, new)
         return self
 
@@ -257,11 +259,14 @@ class EdgeModel:
         with self._shared.learning:
             return self._shared.record(progress)
 
-    def replay(self, record: bytes) -> EdgeModel:
-        """Learn again what a record holds, to the same bits; records of one model, in their order."""
+    def replay(self, record: bytes) -> list[str]:
+        """Learn again what a record holds, to the same bits; records of one model, in their order.
+
+        Returns, in words, the lessons that were left out because no file could hold them: none, but for records
+        of earlier versions, which took any name for a class.
+        """
         with self._shared.learning:
-            self._shared.replay(record)
-        return self
+            return self._shared.replay(record)
 
     # One sample at a time, with river's verbs
 

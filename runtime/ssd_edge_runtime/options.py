@@ -15,11 +15,21 @@ Solver = Literal["lda", "ridge"]
 ReadoutKind = Literal["gradient", "analytic"]
 ValuesType = Literal["float32", "float16", "int8"]
 Priors = Literal["solver", "equal", "counts"]
+MAX_COUNT = 2**63 - 1
+"""The largest number that a file holds."""
+STEEPEST = 1e6
+"""No step is larger: weights, float32, stay numbers however long one learns."""
 
 
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise :class:`OptionError` unless ``value`` is one of ``choices``."""
     OptionError.unless(value in choices, f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def require_at_most(most: float, **values: float) -> None:
+    """Raise :class:`OptionError` unless each of ``values``, options by name, is a number up to ``most``."""
+    for name, value in values.items():
+        OptionError.unless(value <= most, f"{name.replace('_', '-')} must be at most {most:g}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,8 @@ class DistillOptions:
         OptionError.unless(
             self.n_distill is None or self.n_distill >= 1, f"n-distill must be at least 1, got {self.n_distill}"
         )
+        require_at_most(STEEPEST, temperature=self.temperature)
+        require_at_most(MAX_COUNT, n_distill=self.n_distill or 0)
         require_choice("kl", self.kl, get_args(KLDirection))
         require_choice("logit-scope", self.logit_scope, get_args(LogitScope))
         require_choice("hidden-stage", self.hidden_stage, get_args(HiddenStage))
@@ -93,6 +105,9 @@ class LearningOptions:
         OptionError.unless(self.readout_init >= 0.0, f"readout-init must not be negative, got {self.readout_init}")
         OptionError.unless(self.seed >= 0, f"seed must not be negative, got {self.seed}")
         OptionError.unless(self.protect >= 0.0, f"protect must not be negative, got {self.protect}")
+        require_at_most(STEEPEST, lr=self.learning_rate, readout_init=self.readout_init)
+        require_at_most(MAX_COUNT, clip_norm=self.clip_norm, switch=self.switch or 0)
+        require_at_most(MAX_COUNT, batch_size=self.batch_size, seed=self.seed)
 
 
 @dataclass(frozen=True)
@@ -119,3 +134,4 @@ class AnalyticOptions:
         require_choice("priors", self.priors, get_args(Priors))
         OptionError.unless(self.min_samples >= 1, f"min-samples must be at least 1, got {self.min_samples}")
         OptionError.unless(self.rho > 0.0, f"rho must be positive, got {self.rho}")
+        require_at_most(MAX_COUNT, rho=self.rho, min_samples=self.min_samples)

@@ -16,7 +16,7 @@ from ssd_edge.on_device.callbacks import Progress, Stop, Tell, never, silent, un
 from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.plan import LearnPlan, analytic_options, options_for, passes, solve_by, use
-from ssd_edge.on_device.resume import Pace, Resuming, digest_of_data, look
+from ssd_edge.on_device.resume import Pace, Resuming, digest_of_data, go_on, look
 from ssd_edge.on_device.transaction import Change, Saving, changing, saved_as
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished
@@ -205,7 +205,7 @@ class Lesson:
 def keeping(work: Checkpoints, unfinished: Unfinished | None, tell: Tell) -> Iterator[dict[str, int]]:
     """Begin a journal or go on with one, and yield its progress; an error before any checkpoint leaves none."""
     if unfinished:
-        work.go_on(unfinished)
+        go_on(work, unfinished, tell)
     else:
         work.begin()
     try:

@@ -13,7 +13,7 @@ import numpy as np
 from ssd_edge.data import Dataset
 from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.transaction import Change
-from ssd_edge_runtime.checkpoints import Unfinished, find
+from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished, find
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.storage.journal import journal_path
 
@@ -86,6 +86,12 @@ def look(
             "--resume goes on with it, --discard starts over"
         )
     return None
+
+
+def go_on(work: Checkpoints, unfinished: Unfinished, tell: Tell) -> None:
+    """Continue a journal, and name the lessons in it that no file could hold."""
+    for lesson in work.go_on(unfinished):
+        tell(f"note: left out of what {work.path} holds: {lesson}")
 
 
 def digest_of_data(dataset: Dataset) -> str:

@@ -89,7 +89,7 @@ def learn_stream(
 
     Returns ``samples``, ``resumed``, ``classes_added``, ``withheld``, ``stored``, ``generation`` and ``file``;
     where anything was learned, also ``classes`` and ``samples_seen``, and where ``stop`` ended it, ``stopped``.
-    Raises SSDEdgeError or OSError; what was put on storage by then stays there.
+    Raises SSDEdgeError or OSError, and what was acknowledged by then is saved, or else stays in the journal.
 
     >>> lines = ['{"x": [0.5, 0.1, 0.9], "y": "cat"}', "[0.5, 0.1, 0.9]"]
     >>> learn_stream("model.onnx", lines, print)["samples"]  # doctest: +SKIP
@@ -132,6 +132,9 @@ class StreamLesson:
             saved = (
                 store.save(self.learned) if self.learned or store.resumed else {"file": str(self.change.target)}
             )
+        except Exception:
+            store.rescue(self.learned)
+            raise
         except BaseException:
             store.close(failed=True)
             raise

@@ -7,9 +7,10 @@ from typing import Any
 
 from ssd_edge.on_device.callbacks import Tell
 from ssd_edge.on_device.plan import LearnPlan, use
-from ssd_edge.on_device.resume import Pace, Resuming, look
+from ssd_edge.on_device.resume import Pace, Resuming, go_on, look
 from ssd_edge.on_device.transaction import Change
 from ssd_edge_runtime.checkpoints import Checkpoints
+from ssd_edge_runtime.errors import SSDEdgeError
 
 JOURNAL_PACE = (1000, 60.0)
 """Samples and seconds between flushes of a journal, where nothing is said: a few kilobytes each."""
@@ -35,7 +36,7 @@ class StreamStore:
         self._journaled = self.resumed
         self._journal = unfinished is not None or not self._work.whole
         if unfinished:
-            self._work.go_on(unfinished)
+            go_on(self._work, unfinished, tell)
             tell(f"resumed: {self.resumed} samples of {self._work.path}")
         elif self._journal:
             self._work.begin()
@@ -66,6 +67,14 @@ class StreamStore:
         report = self._change.save(self._work.announce) if self._journal else self._change.save()
         self.samples, self._journaled, self.generation = samples, 0, report["generation"]
         return report
+
+    def rescue(self, samples: int) -> None:
+        """After an error: what was learned before it stays in the journal, or is saved where there is none."""
+        if not self._journal and samples > self.samples:
+            with suppress(OSError, SSDEdgeError):
+                self.save(samples)
+                self._tell(f"{self._change.target} holds the {samples} samples learned before the error")
+        self.close(failed=True)
 
     def close(self, *, failed: bool = False) -> None:
         """Remove a journal that is not needed any more: all is saved, or it holds nothing."""

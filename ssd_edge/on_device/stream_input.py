@@ -144,6 +144,7 @@ def parse_line(line: str, number: int, shape: tuple[int, ...], width: int) -> Sa
         found = f"unknown {unknown[0]!r}" if unknown else "no x"
         raise DataError(f"line {number}: {found}; a line is an array, or an object with x and maybe y and id")
     label, identity = fields.get("y"), fields.get("id")
+    _check_answerable(identity, number)
     if label is not None and (isinstance(label, bool) or not isinstance(label, str | int)):
         raise DataError(f"line {number}: y must be a string or an integer, got {label!r}")
     x = _as_sample(fields["x"], number, shape, width)
@@ -151,11 +152,20 @@ def parse_line(line: str, number: int, shape: tuple[int, ...], width: int) -> Sa
     return Samples(x, None if label is None else [str(label)], source)
 
 
+def _check_answerable(identity: Any, number: int) -> None:
+    """The ``id`` of a line stands in its answer, which is JSON."""
+    try:
+        json.dumps(identity, allow_nan=False)
+    except ValueError as error:
+        raise DataError(f"line {number}: id cannot be given back ({error})") from error
+
+
 def _as_sample(values: Any, number: int, shape: tuple[int, ...], width: int) -> Float32:
     """Numbers of the line in the model's shape. Raises DataError."""
     try:
-        x = np.array(values, np.float32)
-    except (ValueError, TypeError) as error:
+        with np.errstate(over="ignore"):  # found below
+            x = np.array(values, np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"line {number}: x must be numbers, nested alike ({error})") from error
     if x.shape not in (shape, (width,)):
         wanted = " x ".join(map(str, shape))

@@ -16,8 +16,9 @@ from ssd_edge_runtime.ledger.entries import (
     Entry,
 )
 from ssd_edge_runtime.ledger.ledger import FIRST, LAST, LETTERS, MAX_MERGED, MAX_STRETCHES, Ledger, Merged, Stretch
-from ssd_edge_runtime.model_file.strict_json import MAX_COUNT, Section
+from ssd_edge_runtime.model_file.strict_json import Section
 from ssd_edge_runtime.names import CONTROL, check_name
+from ssd_edge_runtime.options import MAX_COUNT
 
 SHORT = re.compile(f"[0-9a-f]{{{LETTERS}}}")
 WHOLE = re.compile("[0-9a-f]{64}")

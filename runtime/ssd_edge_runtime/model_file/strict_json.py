@@ -8,10 +8,10 @@ from math import isfinite
 from typing import Any
 
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.options import MAX_COUNT
 
 MAX_BYTES = 2 << 20
 MAX_DEPTH, MAX_BRACKETS = 32, 200_000
-MAX_COUNT = 2**63 - 1
 SQUARE = bytes.maketrans(b"{}", b"[]")
 OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

@@ -21,7 +21,8 @@ from ssd_edge_runtime.network.forward import block_size, forward
 from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
 from ssd_edge_runtime.options import AnalyticOptions
-from ssd_edge_runtime.serving.learner import Record
+from ssd_edge_runtime.serving.labels import as_names
+from ssd_edge_runtime.serving.learner import Admit, Record
 from ssd_edge_runtime.serving.locks import attempt
 from ssd_edge_runtime.serving.redo import Changes, Step
 from ssd_edge_runtime.serving.snapshot import Published, Snapshot
@@ -236,11 +237,19 @@ class AnalyticLearner:
         self._moment = dataclasses.replace(self._moment, lessons=([], 0))
         return record
 
-    def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]], admit: Admit) -> list[str]:
         """Learn what :meth:`record` gave, without its samples. Raises EdgeModelError."""
         self._statistics()
+        refused = []
         for lesson in list(decode(fields, arrays, self.state.layers, self._block)):
-            self._add(lesson)
+            try:
+                names = as_names(lesson.names, len(lesson.names), self.state.classes)
+                admit(names, len(names))
+            except EdgeModelError as error:
+                refused.append(f"{len(lesson.names)} samples of {lesson.names[0][:80]!r}: {error}")
+            else:
+                self._add(Lesson(names, lesson.blocks))
+        return refused
 
     def _statistics(self) -> Statistics:
         statistics = self.settled().statistics

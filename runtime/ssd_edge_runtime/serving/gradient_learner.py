@@ -25,7 +25,7 @@ from ssd_edge_runtime.network.engines import CSREngine
 from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
 from ssd_edge_runtime.options import AnalyticOptions
-from ssd_edge_runtime.serving.learner import Record
+from ssd_edge_runtime.serving.learner import Admit, Record
 from ssd_edge_runtime.serving.snapshot import Published, Snapshot
 from ssd_edge_runtime.sparse.row_index import RowIndex
 from ssd_edge_runtime.state import ModelState
@@ -226,7 +226,7 @@ class GradientLearner:
 
         return {}, {"model": np.frombuffer(to_bytes(self.whole().head), np.uint8)}
 
-    def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]], admit: Admit) -> list[str]:
         """Become what :meth:`record` gave. Raises EdgeModelError for a record of another model."""
         from ssd_edge_runtime.model_file import from_bytes
 
@@ -239,6 +239,7 @@ class GradientLearner:
         # Its arrays are read-only.
         fresh.lent = True
         self._published.put(fresh)
+        return []
 
 
 def _own_copy(state: ModelState) -> ModelState:

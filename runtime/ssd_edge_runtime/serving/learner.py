@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 Record = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """Fields and arrays of a checkpoint, for :func:`ssd_edge_runtime.storage.records.encode`."""
+
+Admit = Callable[[Sequence[str], int], None]
+"""Raises EdgeModelError where a file could not hold so many samples more of these classes."""
 
 
 class Learner(Protocol):
@@ -77,5 +81,5 @@ class Learner(Protocol):
     def record(self) -> Record:
         """What was learned since the last record; the first one begins to remember it."""
 
-    def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-        """Learn again what a record holds, to the same bits."""
+    def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]], admit: Admit) -> list[str]:
+        """Learn again what a record holds, to the same bits, but for lessons that ``admit`` refuses: named."""

@@ -13,6 +13,7 @@ from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.ledger.diary import Diary
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.serving.learner import Learner
+from ssd_edge_runtime.serving.room import Room
 from ssd_edge_runtime.serving.snapshot import Published
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import records
@@ -52,6 +53,7 @@ class SharedModel:
         """Samples learned before a prediction solves an analytic readout again."""
         self._published = Published(state)
         self._learner = _learner(self._published)
+        self._room = Room(self.settled)
 
     @property
     def state(self) -> ModelState:
@@ -67,6 +69,10 @@ class SharedModel:
     def settled(self) -> ModelState:
         """The same, for reading its arrays."""
         return self._learner.settled()
+
+    def make_room(self, names: Sequence[str], samples: int = 0) -> None:
+        """Raise EdgeModelError unless a file could hold ``samples`` more, and classes of these names."""
+        self._room.take(names, samples)
 
     def learn(self, x: Float32, names: list[str]) -> None:
         """Learn samples in one pass."""
@@ -144,10 +150,15 @@ class SharedModel:
         fields, arrays = self._learner.record()
         return records.encode({"progress": progress, **fields}, arrays)
 
-    def replay(self, record: bytes) -> None:
-        """Learn again what a record holds. Raises EdgeModelError for one that is not of this model."""
+    def replay(self, record: bytes) -> list[str]:
+        """Learn again what a record holds; returns, in words, the lessons that no file could hold.
+
+        Those are left out. Raises EdgeModelError for a record that is not of this model.
+        """
         with self._changing("learn"):
-            self._learner.replay(*records.decode(record))
+            refused = self._learner.replay(*records.decode(record), self.make_room)
+        self._room = Room(self.settled)  # a record may be another state, with other counts
+        return refused
 
     def join(self, verb: str, parts: Sequence[str], before: ModelState) -> None:
         """Note that this model is ``before`` with lessons of other files, called ``parts``, added."""

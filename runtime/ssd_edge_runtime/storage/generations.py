@@ -14,7 +14,7 @@ from typing import cast
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import read_header
-from ssd_edge_runtime.model_file.strict_json import MAX_COUNT
+from ssd_edge_runtime.options import MAX_COUNT
 from ssd_edge_runtime.storage.atomic import create_folder, linked, replace_atomically, sync_folder
 from ssd_edge_runtime.storage.ownership import kept_at
 
