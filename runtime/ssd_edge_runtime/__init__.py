@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ssd_edge_runtime.lazy import lazy
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from ssd_edge_runtime.ledger.entries import Remarks
     from ssd_edge_runtime.model import EdgeModel, merge, rebase
     from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
+
+# ONNX Runtime sends events and keeps a device's identifier unless it reads this when it is loaded: nothing of this
+# package, and nothing that imports it, is loaded sooner.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
 __all__ = [

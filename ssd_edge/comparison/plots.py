@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ssd_edge.training.accuracy_plot import COLORS, draw_matrix
-from ssd_edge_runtime.errors import MissingExtraError
+from ssd_edge.training.figures import new_figure
 
 
 def plot_comparison(document: dict[str, Any], folder: Path) -> None:
@@ -78,11 +78,4 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def _empty(width: float, height: float) -> Any:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("drawing a comparison") from error
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return new_figure(width, height, "drawing a comparison")

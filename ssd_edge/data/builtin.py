@@ -35,11 +35,31 @@ TEST_SHARE = 0.2
 
 
 def roots(data_root: Path | None) -> list[Path]:
-    """Where local copies are looked for, in order; the first is where downloads go."""
+    """Where local copies are looked for, in order."""
+    return [*_own_roots(data_root), SYSTEM]
+
+
+def download_root(data_root: Path | None) -> Path:
+    """Where downloads go. Raises DataError where no place is named and the user has no home."""
+    places = _own_roots(data_root)
+    if not places:
+        raise DataError("no home folder to keep a download in: name a folder with --data-root or SSD_EDGE_DATA")
+    return places[0]
+
+
+def _own_roots(data_root: Path | None) -> list[Path]:
     environment = os.environ.get("SSD_EDGE_DATA")
-    given = [data_root, Path(environment) if environment else None]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssd-edge"
-    return [*(root for root in given if root is not None), cache, SYSTEM]
+    given = [data_root, Path(environment) if environment else None, _cache()]
+    return [root for root in given if root is not None]
+
+
+def _cache() -> Path | None:
+    """The user's cache; None for a user without a home, as in a container that is started with any user id."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(named) if named else Path.home() / ".cache") / "ssd-edge"
+    except RuntimeError:
+        return None
 
 
 def load_digits(train: bool, data_root: Path | None) -> Dataset:
@@ -94,30 +114,32 @@ def _torchvision(name: str, train: bool, data_root: Path | None) -> Any:
         from torchvision import datasets
     except ImportError as error:
         raise MissingExtraError(f"the data set {name}") from error
-    places = roots(data_root)
-    for root in places:
+    for root in roots(data_root):
         try:
             return getattr(datasets, name)(root, train=train, download=False)
         except RuntimeError:  # torchvision's way to say: not there
             continue
+    place = download_root(data_root)
     try:
-        return getattr(datasets, name)(places[0], train=train, download=True)
+        return getattr(datasets, name)(place, train=train, download=True)
     except (OSError, RuntimeError) as error:
-        raise DataError(f"{name} is not under {places[0]} and cannot be downloaded ({error})") from error
+        raise DataError(f"{name} is not under {place} and cannot be downloaded ({error})") from error
 
 
 def load_tiny_imagenet(train: bool, data_root: Path | None) -> Dataset:
     """200 classes of 64 x 64 images; the labelled validation part is the test part."""
     folder = next((root / "tiny-imagenet-200" for root in roots(data_root) if _has_tiny(root)), None)
-    folder = folder or _download_tiny(roots(data_root)[0])
+    folder = folder or _download_tiny(download_root(data_root))
     ids = sorted(path.name for path in (folder / "train").iterdir() if path.is_dir())
-    words = dict(line.split("\t", 1) for line in (folder / "words.txt").read_text().splitlines())
+    words = dict(line.split("\t", 1) for line in (folder / "words.txt").read_text("utf-8").splitlines())
     names = tuple(f"{words[i].split(',')[0].strip()} ({i})" for i in ids)
     if train:
         files = [path for i in ids for path in sorted((folder / "train" / i / "images").iterdir())]
         labels = [ids.index(path.parent.parent.name) for path in files]
     else:
-        lines = [line.split("\t") for line in (folder / "val" / "val_annotations.txt").read_text().splitlines()]
+        lines = [
+            line.split("\t") for line in (folder / "val" / "val_annotations.txt").read_text("utf-8").splitlines()
+        ]
         files = [folder / "val" / "images" / line[0] for line in lines]
         labels = [ids.index(line[1]) for line in lines]
     return Dataset(stack_images(files, channels=3), np.array(labels, np.int64), names)

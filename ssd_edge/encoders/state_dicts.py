@@ -50,6 +50,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def download_weights(name: str, weights: Any) -> dict[str, Tensor]:
     """What torchvision downloads for ``weights``, or has downloaded before. Raises DataError where it cannot."""
+    if Path(torch.hub.get_dir()).parts[:1] == ("~",):
+        raise DataError(
+            f"no home folder to keep the weights of {name} in: set TORCH_HOME, or give a local file with "
+            "--encoder-weights"
+        )
     watched = sys.stderr.isatty()
     try:
         # torch says on standard output, which is for results alone, that it downloads.

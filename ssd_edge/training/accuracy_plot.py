@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ssd_edge_runtime.errors import MissingExtraError
+from ssd_edge.training.figures import new_figure
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, told apart by color-blind readers."""
@@ -14,14 +14,8 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 
 def plot_accuracy_matrix(matrix: Sequence[Sequence[float]], title: str, path: Path) -> None:
     """Write a PNG: a row per task trained, a column per task tested, accuracies in the cells."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("drawing the accuracy matrix") from error
     rows, columns = len(matrix), len(matrix[0])
-    figure = Figure(figsize=(1.6 + 0.7 * columns, 1.4 + 0.6 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(1.6 + 0.7 * columns, 1.4 + 0.6 * rows, "drawing the accuracy matrix")
     axes = figure.add_subplot()
     draw_matrix(axes, matrix)
     axes.set(xlabel="accuracy on task, %", ylabel="after training task", title=title)

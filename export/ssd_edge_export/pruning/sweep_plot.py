@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 
 from ssd_edge.training.accuracy_plot import COLORS
-from ssd_edge_runtime.errors import MissingExtraError
+from ssd_edge.training.figures import new_figure
 
 Curves = Mapping[str, Mapping[float, tuple[float, float]]]
 """Criterion -> density -> mean accuracy, and the deviation that its error bar shows."""
@@ -15,14 +15,9 @@ Curves = Mapping[str, Mapping[float, tuple[float, float]]]
 
 def plot_sweep(curves: Curves, unpruned: float, path: Path, *, title: str, measured_on: str) -> None:
     """Write a PNG: a line per criterion, the unpruned accuracy dashed."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import NullFormatter
-    except ImportError as error:
-        raise MissingExtraError("drawing the sweep") from error
-    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.0, 4.0, "drawing the sweep")
+    from matplotlib.ticker import NullFormatter
+
     axes = figure.add_subplot()
     axes.set_prop_cycle(color=COLORS)
     markers = cycle("osD^vP")

@@ -19,6 +19,8 @@ def open_session(model: bytes | Path, threads: int) -> Any:
     """
     import onnxruntime
 
+    # For builds that do not read the environment, and for those that were loaded before this package.
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

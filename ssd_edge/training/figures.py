@@ -1,0 +1,56 @@
+"""An empty figure to draw into; matplotlib is imported here alone, and leaves nothing in the user's home."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from ssd_edge_runtime.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PLACE = "MPLCONFIGDIR"
+
+
+def new_figure(width: float, height: float, purpose: str) -> Figure:
+    """A figure of inches, drawn without a window. Raises MissingExtraError, naming ``purpose``."""
+    try:
+        with _without_traces():
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(purpose) from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@contextmanager
+def _without_traces() -> Iterator[None]:
+    """Matplotlib keeps a list of fonts when it is imported: of those who never used it, in a scratch folder."""
+    if "matplotlib" in sys.modules or PLACE in os.environ or any(map(Path.is_dir, _usual_places())):
+        yield
+        return
+    with TemporaryDirectory(prefix="ssd-edge-") as scratch:
+        os.environ[PLACE] = scratch
+        try:
+            yield
+        finally:
+            del os.environ[PLACE]
+
+
+def _usual_places() -> list[Path]:
+    """Where matplotlib keeps settings and its list of fonts."""
+    named = [os.environ[name] for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME") if os.environ.get(name)]
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without one
+        return [Path(place, "matplotlib") for place in named]
+    usual = [home / ".config", home / ".cache", *map(Path, named)]
+    return [home / ".matplotlib", *(place / "matplotlib" for place in usual)]
