@@ -23,7 +23,7 @@ from ssd_edge_runtime.serving.shared_model import SharedModel
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
-    from ssd_edge_runtime.analytic.joining import Part
+    from ssd_edge_runtime.analytic.joining import Joined, Part
     from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
     from ssd_edge_runtime.ledger.entries import Remarks
     from ssd_edge_runtime.storage import Source
@@ -227,7 +227,7 @@ class EdgeModel:
         """
         from ssd_edge_runtime.analytic.joining import merged
 
-        return base._joined("merge", *merged([model._part() for model in models], base._part()))
+        return base._with(merged([model._part() for model in models], base._part()))
 
     def save(
         self,
@@ -366,12 +366,12 @@ class EdgeModel:
         path, digest = (self._source.path, self._source.digest) if self._source else (None, None)
         return Part(path, digest, self._shared.changed, self.state)
 
-    def _joined(self, verb: str, state: ModelState, parts: Sequence[str]) -> EdgeModel:
+    def _with(self, joined: Joined) -> EdgeModel:
         """This model with lessons of others added, not saved yet."""
-        joined = EdgeModel(state, engine=self._engine, threads=self._threads)
-        joined._source = self._source
-        joined._shared.join(verb, parts, self._shared.state)
-        return joined
+        model = EdgeModel(joined.state, engine=self._engine, threads=self._threads)
+        model._source = self._source
+        model._shared.join(joined.verb, joined.what, joined.before)
+        return model
 
     def _known(self, name: Any) -> str:
         classes = self._shared.state.classes
@@ -399,4 +399,4 @@ def rebase(mine: EdgeModel, old: EdgeModel, new: EdgeModel) -> EdgeModel:
     """
     from ssd_edge_runtime.analytic.joining import rebased
 
-    return new._joined("rebase", *rebased(mine._part(), old._part(), new._part()))
+    return new._with(rebased(mine._part(), old._part(), new._part()))

@@ -26,6 +26,7 @@ COMMANDS = {
     "forget": "Remove a class, or unlearn samples.",
     "rename": "Rename a class.",
     "merge": "One model that knows what each learned.",
+    "rebase": "Carry what a device learned over to a new base.",
     "history": "Earlier generations of a file.",
     "rollback": "Go back to an earlier generation.",
     "purge": "Delete the earlier generations of a file.",

@@ -94,6 +94,11 @@ sign_with_option = click.option(
 )
 
 
+note_option = click.option(
+    "--note", metavar="TEXT", default="", help="Where the lessons came from, for the history in the file."
+)
+
+
 def loading_options(function: F) -> F:
     """``--no-verify`` (passed on as ``verify``), ``--trusted`` and ``--allow-older``."""
     option = click.option(
@@ -123,8 +128,8 @@ def engine_options(function: F) -> F:
 
 
 def writing_options(function: F) -> F:
-    """``-o``, ``--keep``, ``--lock-timeout`` and ``--sign-with``."""
-    return output_option(keep_option(lock_option(sign_with_option(function))))
+    """``-o``, ``--note``, ``--keep``, ``--lock-timeout`` and ``--sign-with``."""
+    return output_option(note_option(keep_option(lock_option(sign_with_option(function)))))
 
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "What is learned": ("--method", "--methods", "--widths", "--seeds", "--config", "--class"),
     "Data": (
         *("--data", "--split", "--classes", "--class-order", "--tasks", "--task", "--until-task", "--hold-out"),
-        *("--label-column", "--data-root", "--stdin-format", "--base"),
+        *("--label-column", "--data-root", "--stdin-format", "--base", "--from", "--onto", "--rename"),
     ),
     "Network": (
         *("--encoder", "--encoder-weights", "--encoder-size", "--hidden", "--k", "--center"),
@@ -25,9 +25,17 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Comparing": ("--against", "--fail-if"),
     "Answers": ("--top", "--reject-below", "--engine", "--threads"),
     "What the file holds": ("--values", "--learning-state", "--inhibition"),
-    "Safety": ("--guard", "--max-drop", "--checkpoint-every", "--checkpoint-seconds", "--resume", "--discard"),
+    "Safety": (
+        "--guard",
+        "--max-drop",
+        "--leave-one-out",
+        "--checkpoint-every",
+        "--checkpoint-seconds",
+        "--resume",
+        "--discard",
+    ),
     "Trust": ("--verify", "--trusted", "--allow-older", "--public-key", "--sign-with", "--key"),
-    "Writing": ("--output", "--force", "--keep", "--purge", "--to", "--lock-timeout", "--report"),
+    "Writing": ("--output", "--force", "--keep", "--purge", "--to", "--lock-timeout", "--note", "--report"),
     "Every command": ("--json", "--debug", "--help", "--help-all"),
 }
 """Headings in the order of a page; within a heading options keep the command's own order."""

@@ -98,6 +98,7 @@ def command(
     data_root: Path | None,
     reading: Reading,
     output: Path | None,
+    note: str,
     keep: int,
     lock_timeout: float,
     threads: int,
@@ -136,7 +137,7 @@ def command(
     resuming = on_device.Resuming(resume, discard, checkpoint_every, checkpoint_seconds)
     writing: dict[str, Any] = {
         "resuming": resuming,
-        "saving": on_device.Saving(output, keep, lock_timeout),
+        "saving": on_device.Saving(output, keep, lock_timeout, note),
         "loading": on_device.Loading(threads=threads, verify=verify),
         "keys": on_device.Keys(sign_with, trusted, allow_older),
         "tell": say,

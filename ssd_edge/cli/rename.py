@@ -28,6 +28,7 @@ def command(
     old: str,
     new: str,
     output: Path | None,
+    note: str,
     keep: int,
     lock_timeout: float,
     sign_with: Path | None,
@@ -36,7 +37,7 @@ def command(
     """Call the class OLD of MODEL by the name NEW from now on; nothing else changes."""
     from ssd_edge.on_device import Keys, Saving, rename
 
-    saving = Saving(output, keep, lock_timeout)
+    saving = Saving(output, keep, lock_timeout, note)
     saved = rename(model, old, new, saving=saving, keys=Keys(sign_with), tell=say)
     if as_json:
         emit_json(saved)

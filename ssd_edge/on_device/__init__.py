@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from ssd_edge.on_device.answers import evaluate, infer
     from ssd_edge.on_device.classes import forget, rename
     from ssd_edge.on_device.generations import history, purge, rollback
+    from ssd_edge.on_device.guard import Guard
     from ssd_edge.on_device.inputs import Loading
     from ssd_edge.on_device.keys import Keys, check_signature, keygen, sign
-    from ssd_edge.on_device.learning import Guard, learn
-    from ssd_edge.on_device.merging import merge
+    from ssd_edge.on_device.learning import learn
+    from ssd_edge.on_device.merging import merge, rebase
     from ssd_edge.on_device.plan import LearnPlan
     from ssd_edge.on_device.resume import Resuming
     from ssd_edge.on_device.stream import infer_stream, learn_stream
@@ -44,6 +45,7 @@ __all__ = [
     "learn_stream",
     "merge",
     "purge",
+    "rebase",
     "rename",
     "rollback",
     "sign",
@@ -54,10 +56,11 @@ __getattr__, __dir__ = lazy(
         "answers": ("evaluate", "infer"),
         "classes": ("forget", "rename"),
         "generations": ("history", "purge", "rollback"),
+        "guard": ("Guard",),
         "inputs": ("Loading",),
         "keys": ("Keys", "check_signature", "keygen", "sign"),
-        "learning": ("Guard", "learn"),
-        "merging": ("merge",),
+        "learning": ("learn",),
+        "merging": ("merge", "rebase"),
         "plan": ("LearnPlan",),
         "resume": ("Resuming",),
         "stream": ("infer_stream", "learn_stream"),

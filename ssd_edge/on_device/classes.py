@@ -90,7 +90,8 @@ def _forget_for_good(
     else:
         finish(change.target)
         told = _forget(change.model, names, dataset)
-        report = change.save(lambda digest: announce(change.target, Purge(digest, request, told))) | told
+        saved = change.save(lambda digest: announce(change.target, Purge(digest, request, told)), unnamed=names)
+        report = saved | told
     storage.purge(change.target)
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.transaction import refuse_unfinished
 from ssd_edge_runtime import storage
+from ssd_edge_runtime.ledger import Entry
 from ssd_edge_runtime.model_file.header import file_digest
 from ssd_edge_runtime.storage import Generation
 
@@ -18,13 +20,26 @@ def history(model: str | Path) -> dict[str, Any]:
 
     Each has ``generation`` (its number), ``current``, ``time`` in UTC by the clock of the moment it was written
     (null where that is no date), ``samples``, ``classes``, ``file_bytes``, ``digest``, ``parent`` (the digest of
-    what it was learned from), ``previous`` (of the one whose place it took, to which :func:`rollback` goes) and
-    ``problem``, null unless it is damaged. Raises OSError.
+    what it was learned from), ``previous`` (of the one whose place it took, to which :func:`rollback` goes),
+    ``problem``, null unless it is damaged, and ``entry``, what made it, null where the file does not say.
+
+    ``entries`` tells all that happened to the file, the newest first, also on devices that were merged into it:
+    ``verb`` (learn, forget, rename, merge, rebase, rollback, change; several are joined by +; earlier: a sum of
+    older ones), ``generation``, ``time`` (to the hour), ``file`` (that was merged in, else empty), ``samples``
+    (learned per class, below zero where unlearned), ``others`` (samples of classes that are not named),
+    ``renamed``, ``what``, ``note``, ``guard`` (accuracy, or null) and ``signer`` (the first digits of the sha256
+    of the public key, or empty). Raises OSError.
 
     >>> [row["samples"] for row in history("model.onnx")["generations"]]  # doctest: +SKIP
     [80, 0]
     """
-    return {"file": str(model), "generations": [describe(generation) for generation in storage.history(model)]}
+    found = storage.history(model)
+    told = next((generation.ledger.entries for generation in found if generation.current), ())
+    return {
+        "file": str(model),
+        "generations": [describe(generation) for generation in found],
+        "entries": [describe_entry(entry) for entry in reversed(told)],
+    }
 
 
 def rollback(
@@ -75,7 +90,16 @@ def describe(generation: Generation) -> dict[str, Any]:
         "parent": generation.parent,
         "previous": generation.previous,
         "problem": generation.problem,
+        "entry": describe_entry(generation.ledger.entries[-1]) if generation.ledger.entries else None,
     }
+
+
+def describe_entry(entry: Entry) -> dict[str, Any]:
+    """An entry of a ledger as JSON."""
+    ranked = sorted(entry.samples.items(), key=lambda item: (-abs(item[1]), item[0]))
+    told = {**dataclasses.asdict(entry), "time": _utc(entry.time), "samples": dict(ranked)}
+    del told["folded"]
+    return told
 
 
 def _utc(time: float) -> str | None:

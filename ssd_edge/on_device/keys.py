@@ -39,6 +39,10 @@ class Keys:
         """Raise SSDEdgeError where only signed files are loaded and what is saved would not be one of them."""
         self.trust.check_writer(self.sign_with)
 
+    def fingerprint(self) -> str:
+        """What history calls the key that signs; empty without one."""
+        return "" if self.sign_with is None else signing.fingerprint(self.sign_with)
+
     def signer(self, target: Path) -> Callable[[str], None]:
         """What signs a digest of the file at ``target``; without a key to sign with, it does nothing."""
         if self.sign_with is None:

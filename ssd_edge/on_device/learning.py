@@ -13,6 +13,7 @@ from typing import Any
 
 from ssd_edge.data import Dataset, Reading
 from ssd_edge.on_device.callbacks import Progress, Stop, Tell, never, silent, unwatched
+from ssd_edge.on_device.guard import Guard
 from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.plan import LearnPlan, analytic_options, options_for, passes, solve_by, use
@@ -20,25 +21,12 @@ from ssd_edge.on_device.resume import Pace, Resuming, digest_of_data, go_on, loo
 from ssd_edge.on_device.transaction import Change, Saving, changing, saved_as
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished
-from ssd_edge_runtime.errors import FewSamplesWarning, OptionError
+from ssd_edge_runtime.errors import FewSamplesWarning
 from ssd_edge_runtime.options import LearningOptions
 
 RARE = 50
 """Samples below which a class is missed often, beside classes of IMBALANCED times as many."""
 IMBALANCED = 10
-
-
-@dataclass(frozen=True)
-class Guard:
-    """Labelled data on which accuracy must hold, or nothing is saved."""
-
-    data: Data
-    """Of data given by name, the test part."""
-    max_drop: float = 0.0
-    """Accuracy on it that may be lost, 0 to 1."""
-
-    def __post_init__(self) -> None:
-        OptionError.unless(0 <= self.max_drop <= 1, f"max-drop must be between 0 and 1, got {self.max_drop}")
 
 
 def learn(
@@ -83,8 +71,7 @@ def learn(
     ):
         dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)
         if guard:
-            judge = load_labelled(guard.data, change.model, split="test", root=root, reading=reading)
-            guard = dataclasses.replace(guard, data=judge)
+            guard = guard.loaded(change.model, root, reading)
         begun = time.perf_counter()
         report = Lesson(change, dataset, plan, resuming, guard, tell, progress, stop).learn()
         report["seconds"] = round(time.perf_counter() - begun, 3)
@@ -130,9 +117,10 @@ class Lesson:
                 return report | self._stopped(work)
             report["resumed"] = done.get("samples", 0)
             report["classes_added"] = [name for name in model.classes_ if name not in self._known]
-            report |= {"checkpoints": work.count} | self._verdict(before)
+            after = self._score()
+            report |= {"checkpoints": work.count} | self._verdict(before, after)
             if report["kept"]:
-                report |= {"withheld": model.withheld_} | change.save(work.announce)
+                report |= {"withheld": model.withheld_} | change.save(work.announce, after)
             else:
                 report |= {"file": str(change.target), "generation": None, "classes": self._known}
             work.drop()
@@ -178,18 +166,15 @@ class Lesson:
         report = {"stopped": True, "kept": False, "samples": self.journaled, "file": str(self.change.target)}
         return report | {"checkpoints": work.count, "classes": self._known}
 
-    def _score(self) -> float:
-        """Accuracy on the guard's data, 0 without one."""
-        judge = self.guard.data if self.guard else None
-        return self.change.model.score(judge.x, judge.names) if isinstance(judge, Dataset) else 0.0
+    def _score(self) -> float | None:
+        """Accuracy on the guard's data, if there is any."""
+        return float(self.guard.right(self.change.model).mean()) if self.guard else None
 
-    def _verdict(self, before: float) -> dict[str, Any]:
+    def _verdict(self, before: float | None, after: float | None) -> dict[str, Any]:
         """Whether what was learned is kept, and why."""
-        if self.guard is None:
+        if self.guard is None or before is None or after is None:
             return {"kept": True}
-        after, max_drop = self._score(), self.guard.max_drop
-        report = {"before": before, "after": after, "max_drop": max_drop}
-        return {"kept": before - after <= max_drop, "guard": report}
+        return self.guard.verdict(before, after)
 
     def _finished_before(self, unfinished: Unfinished) -> dict[str, Any]:
         """The report of learning that was killed between saving its result and saying so."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.inputs import Loading, load_model
 from ssd_edge.on_device.keys import Keys
-from ssd_edge_runtime import EdgeModel
+from ssd_edge_runtime import EdgeModel, Remarks
 from ssd_edge_runtime.checkpoints import find
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.storage import KEEP, locked
@@ -30,6 +30,8 @@ class Saving:
     """Earlier generations to keep."""
     lock_timeout: float = 10.0
     """Seconds to wait for another process that is writing the file."""
+    note: str = ""
+    """Where the lessons came from, for the file's history."""
 
     def __post_init__(self) -> None:
         OptionError.unless(self.keep >= 0, f"keep must be 0 or more, got {self.keep}")
@@ -44,6 +46,7 @@ class Change:
     target: Path
     keep: int
     keys: Keys
+    note: str = ""
     saved: bool = False
     """Whether what stands at ``target`` is a checkpoint of this very change, and so no generation to return to."""
 
@@ -52,15 +55,25 @@ class Change:
         """Size of the file at ``target``, 0 if there is none yet."""
         return self.target.stat().st_size if self.target.exists() else 0
 
-    def save(self, announce: Callable[[str], None] = lambda digest: None) -> dict[str, Any]:
-        """Save atomically; once this returns it is on storage. ``announce`` hears the new digest before."""
+    def save(
+        self,
+        announce: Callable[[str], None] = lambda digest: None,
+        guard: float | None = None,
+        unnamed: Collection[str] = (),
+    ) -> dict[str, Any]:
+        """Save atomically; once this returns it is on storage.
+
+        ``announce`` hears the new digest before. History tells ``guard``, an accuracy, and names the classes
+        ``unnamed`` no more.
+        """
         sign = self.keys.signer(self.target)
 
         def both(digest: str) -> None:
             sign(digest)
             announce(digest)
 
-        self.model.save(self.target, keep=self.keep, keep_replaced=not self.saved, announce=both)
+        remarks = Remarks(self.note, guard, self.keys.fingerprint(), unnamed)
+        self.model.save(self.target, keep=self.keep, keep_replaced=not self.saved, announce=both, remarks=remarks)
         self.saved = True
         self.keys.trust.remember(self.target, self.model.state)
         return saved_as(self.model, self.target)
@@ -90,7 +103,7 @@ def changing(
     with locked(target, saving.lock_timeout):
         if not purging:
             finish(target)
-        change = Change(load_model(path, loading, keys, tell), target, saving.keep, keys)
+        change = Change(load_model(path, loading, keys, tell), target, saving.keep, keys, saving.note)
         if not learning and saving.output is None:
             refuse_unfinished(target, change.model.digest, keys.seal)
         yield change

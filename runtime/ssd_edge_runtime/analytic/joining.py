@@ -26,8 +26,20 @@ class Part:
     state: ModelState
 
 
-def merged(parts: Sequence[Part], base: Part) -> tuple[ModelState, list[str]]:
-    """The state that knows what each part learned since ``base``, and what they are called.
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """What became of it."""
+
+    state: ModelState
+    before: ModelState
+    """The state that lessons were added to."""
+    verb: str
+    what: list[str]
+    """Names of the files that were joined."""
+
+
+def merged(parts: Sequence[Part], base: Part) -> Joined:
+    """What each part learned since ``base``, added to that.
 
     Raises EdgeModelError as :func:`~ssd_edge_runtime.analytic.merge.merge_states` does, and by name where lessons
     would count twice.
@@ -35,11 +47,12 @@ def merged(parts: Sequence[Part], base: Part) -> tuple[ModelState, list[str]]:
     *members, start = _members([*parts, base])
     names = [member.name for member in members]
     ledger = merged_ledger(members, start)
-    return replace(merge_states([part.state for part in parts], base.state, names), ledger=ledger), names
+    state = merge_states([part.state for part in parts], base.state, names)
+    return Joined(replace(state, ledger=ledger), base.state, "merge", names)
 
 
-def rebased(mine: Part, old: Part, new: Part) -> tuple[ModelState, list[str]]:
-    """The state of ``new`` that also knows what ``mine`` learned since ``old``, and what was done, in words.
+def rebased(mine: Part, old: Part, new: Part) -> Joined:
+    """What ``mine`` learned since ``old``, added to ``new``.
 
     A class that was renamed since, here or there, is the same class; where both did, ``new`` decides its name.
     """
@@ -53,7 +66,8 @@ def rebased(mine: Part, old: Part, new: Part) -> tuple[ModelState, list[str]]:
         _renamed(new.state, {there.get(name, name): called for name, called in final.items()}),
     )
     state = rebase_state(*states, (member.name, start.name, onto.name))
-    return replace(state, ledger=ledger), [f"{member.name} onto {onto.name}"]
+    what = [f"{member.name} onto {onto.name}"]
+    return Joined(replace(state, ledger=ledger), states[2], "rebase", what)
 
 
 def _renamed(state: ModelState, names: Mapping[str, str]) -> ModelState:

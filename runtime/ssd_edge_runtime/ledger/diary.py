@@ -51,10 +51,8 @@ class Diary:
         """Whether lessons of other files were added."""
         return not JOINING.isdisjoint(self._verbs)
 
-    def entry(
-        self, classes: Sequence[str], counts: Int64, generation: int, file: str, remarks: Remarks | None
-    ) -> Entry:
-        """All of it as one entry of what is saved as ``file``; ``counts``: samples per class now."""
+    def entry(self, classes: Sequence[str], counts: Int64, generation: int, remarks: Remarks | None) -> Entry:
+        """All of it as one entry; ``counts``: samples per class now."""
         said = remarks or Remarks()
         after = dict(zip(classes, counts.tolist(), strict=True))
         before = after if self._before is None else self._before
@@ -72,7 +70,6 @@ class Diary:
             note=clipped(said.note),
             guard=said.guard,
             signer=said.signer,
-            file=clipped(file),
         )
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 VERBS = ("learn", "forget", "rename", "merge", "rebase", "rollback", "change", "earlier")
@@ -29,6 +29,8 @@ class Remarks:
     """Accuracy on the guard's data."""
     signer: str = ""
     """Fingerprint of the key that is about to sign the file."""
+    unnamed: Collection[str] = ()
+    """Classes that the history must not name any more."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Entry:
     signer: str = ""
     """Fingerprint of the key that was to sign the file."""
     file: str = ""
-    """What the file that it made was called."""
+    """What brought this entry into a merge; empty for the file's own line."""
     folded: int = 0
     """How many entries an ``earlier`` one stands for."""
 
@@ -69,7 +71,7 @@ class Entry:
     def lesson(self) -> tuple[object, ...]:
         """What tells it from other entries, whatever file holds it."""
         samples = tuple(sorted(self.samples.items()))
-        told = (self.verb, self.generation, self.time, self.file, self.what, self.note, self.signer)
+        told = (self.verb, self.generation, self.time, self.what, self.note, self.signer)
         return (*told, samples, self.others)
 
     @property

@@ -68,8 +68,11 @@ class Ledger:
         return Ledger(bounded_stretches(lineage), self.merged[-MAX_MERGED:], bounded([*told, *entries]))
 
     def without(self, names: Collection[str]) -> Ledger:
-        """The same, naming none of these classes any more."""
-        return replace(self, entries=tuple(_without(entry, names) for entry in self.entries))
+        """The same, naming none of these classes any more, under whatever name they were known."""
+        gone = set(names)
+        for entry in reversed(self.entries):
+            gone |= {old for old, new in entry.renamed.items() if new in gone}
+        return replace(self, entries=tuple(_without(entry, gone) for entry in self.entries))
 
 
 def thinned(stretch: Stretch) -> Stretch:

@@ -77,12 +77,12 @@ def check_rebase(mine: Member, old: Member, new: Member) -> None:
 
 def short_names(paths: Sequence[Path | None]) -> list[str]:
     """What to call the models of these files: the file's name, with its folder where another has the same."""
-    names = [path.name if path else "" for path in paths]
+    names = [path.name for path in dict.fromkeys(path for path in paths if path)]
     return [
         f"model {number}"
         if path is None
-        else clipped(name if names.count(name) == 1 else f"{path.parent.name}/{name}")
-        for number, (path, name) in enumerate(zip(paths, names, strict=True), 1)
+        else clipped(path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}")
+        for number, path in enumerate(paths, 1)
     ]
 
 
@@ -102,7 +102,7 @@ def renamed_since(member: Member, origin: Member) -> dict[str, str]:
     """What a member calls classes of its origin, where it has renamed them since."""
     before = origin.ledger.lessons()
     own = (entry for lesson, entry in member.ledger.lessons().items() if lesson not in before)
-    return renames(own)
+    return renames(entry for entry in own if not entry.file)
 
 
 def _joined(ledger: Ledger, parts: Sequence[tuple[Member, Member]]) -> Ledger:
@@ -115,7 +115,7 @@ def _joined(ledger: Ledger, parts: Sequence[tuple[Member, Member]]) -> Ledger:
         if last is not None and start is not None and member.since(origin):
             found.append(Merged(member.name, last, start, _line(member, origin)))
         told = [entry for lesson, entry in member.ledger.lessons().items() if lesson not in before]
-        entries += [entry for entry in told if not entry.folded]
+        entries += [replace(entry, file=entry.file or member.name) for entry in told if not entry.folded]
     return replace(ledger, merged=unique(found)[-MAX_MERGED:], entries=bounded(entries))
 
 

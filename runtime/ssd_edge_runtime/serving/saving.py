@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 
 from ssd_edge_runtime.ledger.entries import Entry, Remarks, now
 from ssd_edge_runtime.serving.shared_model import SharedModel
@@ -30,11 +29,11 @@ def save_shared(
     """
 
     def entered(state: ModelState) -> ModelState:
-        counts = state.class_samples
-        entry = shared.diary.entry(state.classes, counts, state.generation, Path(path).name, remarks)
+        entry = shared.diary.entry(state.classes, state.class_samples, state.generation, remarks)
         told = [*_gone_back(shared.state, state, path, source), entry]
         parent = source.digest if source else state.parent
-        return replace(state, ledger=state.ledger.after(parent, told, shared.diary.joins, not keep_replaced))
+        ledger = state.ledger.after(parent, told, shared.diary.joins, not keep_replaced)
+        return replace(state, ledger=ledger.without(remarks.unnamed) if remarks else ledger)
 
     state, saved = save_state(
         shared.whole(),
@@ -61,4 +60,4 @@ def _gone_back(
     if source is None or source.path != place_of(path) or not rejected:
         return []
     what = f"from {rejected[-1]} to {before.generation}"
-    return [Entry("rollback", before.generation, now(), what=what, file=Path(path).name)]
+    return [Entry("rollback", before.generation, now(), what=what)]

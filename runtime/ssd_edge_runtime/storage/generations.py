@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.ledger import Ledger
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import read_header
 from ssd_edge_runtime.options import MAX_COUNT
@@ -45,6 +46,8 @@ class Generation:
     """What is wrong with it, if anything; a damaged generation cannot be rolled back to."""
     previous: str | None = None
     """Digest of the file whose place it took; that is its parent, unless another stood where it was saved."""
+    ledger: Ledger = field(default_factory=Ledger)
+    """What it tells of its past; the last entry is of what made it."""
 
     @property
     def letters(self) -> str:
@@ -104,6 +107,7 @@ def examine(path: Path, current: bool, number: int) -> Generation:
         file_bytes=len(data),
         current=current,
         path=path,
+        ledger=known.ledger,
         previous=known.replaced or known.parent,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
@@ -117,6 +118,11 @@ def vouches(key: str | PathLike[str], trusted: Paths) -> bool:
     """Whether what ``key`` signs is trusted."""
     own = private_key(key).public_key().public_bytes_raw()
     return own in [public_key(each).public_bytes_raw() for each in trusted]
+
+
+def fingerprint(key: str | PathLike[str]) -> str:
+    """What a private ``key`` file is called in a history: the first digits of the sha256 of its public key."""
+    return hashlib.sha256(private_key(key).public_key().public_bytes_raw()).hexdigest()[:LETTERS]
 
 
 def private_key(path: str | PathLike[str]) -> Ed25519PrivateKey:

@@ -12,7 +12,19 @@ import pytest
 from command_line import call, refused
 from device_files import WIDTH
 
-DEVICE_COMMANDS = ("infer", "eval", "learn", "forget", "rename", "merge", "history", "rollback", "purge", "bench")
+DEVICE_COMMANDS = (
+    "infer",
+    "eval",
+    "learn",
+    "forget",
+    "rename",
+    "merge",
+    "rebase",
+    "history",
+    "rollback",
+    "purge",
+    "bench",
+)
 
 
 def test_results_for_a_person_go_to_standard_output(taught: dict[str, Path]) -> None:
@@ -99,8 +111,9 @@ def test_every_device_command_runs_where_torch_is_not_installed(taught: dict[str
         ["eval", model, new],
         ["learn", model, new, "-o", str(folder / "a.onnx")],
         ["learn", str(taught["gradient"]), new, "--epochs", "2"],
-        ["learn", model, new, "-o", str(folder / "b.onnx")],
+        ["learn", model, new, "-o", str(folder / "b.onnx"), "--note", "another device"],
         ["merge", str(folder / "a.onnx"), str(folder / "b.onnx"), "--base", model, "-o", both],
+        ["rebase", str(folder / "a.onnx"), "--from", model, "--onto", str(folder / "b.onnx"), "-o", both],
         ["rename", model, "cat", "lion"],
         ["history", model],
         ["rollback", model],

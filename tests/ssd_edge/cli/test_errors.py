@@ -22,6 +22,7 @@ NEEDS_A_MODEL = {
     "forget": "forget {} --class 0",
     "rename": "rename {} 0 zero",
     "merge": "merge {} {} --base {} -o merged.onnx",
+    "rebase": "rebase {} --from {} --onto {} -o rebased.onnx",
     "bench": "bench {} --engines csr --processes 1 --seconds 0.01",
     "verify": "verify {}",
 }
@@ -48,6 +49,7 @@ WRONG_VALUES = {
     "forget": "forget model.onnx --class 0 --keep all",
     "rename": "rename model.onnx 0 zero --keep all",
     "merge": "merge model.onnx model.onnx --base model.onnx -o m.onnx --lock-timeout soon",
+    "rebase": "rebase model.onnx --from model.onnx --onto model.onnx -o m.onnx --keep all",
     "rollback": "rollback model.onnx --to yesterday",
     "purge": "purge model.onnx --lock-timeout soon",
     "bench": "bench model.onnx --threads many",

@@ -92,7 +92,7 @@ def test_what_is_learned_is_signed_and_can_be_rolled_back(files: dict[str, Path]
 def test_what_is_merged_is_signed(files: dict[str, Path], tmp_path: Path) -> None:
     trust, signed = ("--trusted", files["public"]), ("--sign-with", files["key"])
     for name in ("a.onnx", "b.onnx"):
-        ask("learn", files["model"], files["data"], "-o", tmp_path / name, *signed)
+        ask("learn", files["model"], files["data"], "-o", tmp_path / name, "--note", name, *signed)
     merge = (
         "merge",
         tmp_path / "a.onnx",

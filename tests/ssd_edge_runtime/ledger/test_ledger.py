@@ -47,7 +47,7 @@ def test_each_verb_is_entered_with_its_samples(model: Path, clock: int) -> None:
     learned, renamed, unlearned, forgotten = entries(model)
     assert learned == Entry(
         *("learn", 2, clock, {"0": 5, "1": 5, "2": 5, "3": 5}),
-        **{"note": "week 12", "guard": 0.75, "signer": "0f" * 8, "file": "model.onnx"},
+        **{"note": "week 12", "guard": 0.75, "signer": "0f" * 8},
     )
     assert (renamed.verb, renamed.renamed, dict(renamed.samples)) == ("rename", {"3": "emu"}, {})
     assert (unlearned.verb, dict(unlearned.samples)) == ("forget", {"0": -2, "1": -2, "2": -2, "emu": -2})
@@ -100,10 +100,9 @@ def test_a_gradient_readout_keeps_a_ledger_too(tmp_path: Path) -> None:
 
 
 def test_the_same_learning_gives_the_same_bytes(model: Path, tmp_path: Path, clock: int) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        EdgeModel.load(model).partial_fit(*samples(4, 12)).save(tmp_path / folder / "model.onnx")
-    assert (tmp_path / "a" / "model.onnx").read_bytes() == (tmp_path / "b" / "model.onnx").read_bytes()
+    for name in ("a.onnx", "b.onnx"):
+        EdgeModel.load(model).partial_fit(*samples(4, 12)).save(tmp_path / name)
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
 def test_the_clock_counts_whole_hours(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,10 +42,10 @@ def test_the_ledger_names_what_was_merged_and_keeps_every_history(base: Path) ->
     ]
     told = [(entry.verb, entry.file, entry.total) for entry in ledger.entries]
     assert told == [
-        ("learn", "k.onnx", 12),
+        ("learn", "kitchen.onnx", 12),
         ("learn", "kitchen.onnx", 12),
         ("learn", "garage.onnx", 12),
-        ("merge", "merged.onnx", 36),
+        ("merge", "", 36),
     ]
     assert ledger.entries[-1].what == "kitchen.onnx, garage.onnx"
     assert model_file.load(merged).parent == start
