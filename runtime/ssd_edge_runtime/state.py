@@ -76,6 +76,9 @@ class Statistics:
     """(classes, n), sum of z per class."""
     class_counts: Int64
     """(classes,), samples per class."""
+    code_bits: int | None = None
+    """The z are those of :class:`~ssd_edge_runtime.sparse.exact.ExactNetwork`, of so many bits, and all sums are
+    exact; None: they are float32, and sums are rounded, as in files of the first version."""
 
 
 @dataclass(eq=False)

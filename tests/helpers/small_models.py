@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.analytic.solver import solve
 from ssd_edge_runtime.analytic.statistics import gather
+from ssd_edge_runtime.network.exact import exact_network
 from ssd_edge_runtime.network.forward import forward
 from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.sparse.exact import CODE_BITS
 from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Readout
 
@@ -75,15 +77,25 @@ def samples(seed: int, count: int, d: int = 20, classes: int = 3) -> tuple[NDArr
 
 
 def analytic_state(
-    seed: int = 0, d: int = 20, n: int = 30, k: int = 6, classes: int = 3, solver: str = "lda", count: int = 60
+    seed: int = 0,
+    d: int = 20,
+    n: int = 30,
+    k: int = 6,
+    classes: int = 3,
+    solver: str = "lda",
+    count: int = 60,
+    code_bits: int | None = CODE_BITS,
 ) -> ModelState:
     """Random features with statistics of ``count`` samples of all classes."""
     state = gradient_state(seed, d, (n,), k, classes, density=0.5, center=True)
     x, y = samples(seed, count, d, classes)
-    codes = forward(state.layers, preprocess(x, state))[-1].codes
+    if code_bits is None:
+        codes = forward(state.layers, preprocess(x, state))[-1].codes
+    else:
+        codes = exact_network(state, code_bits).codes(x)[-1]
     state.analytic = AnalyticOptions(solver=solver, rho=1e-2)  # type: ignore[arg-type]
     state.learning = None
-    state.statistics = gather(codes, y, classes)
+    state.statistics = gather(codes, y, classes, code_bits)
     state.readout = Readout("analytic", *solve(state.statistics, state.analytic))
     layer = state.layers[0]
     active = codes.to_dense() > 0

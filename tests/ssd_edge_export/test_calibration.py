@@ -6,8 +6,11 @@ import torch
 
 from ssd_edge.model import TopKNetwork
 from ssd_edge_export import calibrate
+from ssd_edge_export.assembly.state import layer_matrices
+from ssd_edge_runtime import analytic
 from ssd_edge_runtime.analytic.gram import unpack
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.sparse.exact import ExactInput, ExactNetwork
 
 
 @pytest.fixture
@@ -33,6 +36,23 @@ def test_counts_and_statistics_are_the_closed_form(setup):
     np.testing.assert_array_equal(found.class_samples, np.bincount(y))
     np.testing.assert_array_equal(found.statistics.class_counts, np.bincount(y))
     assert found.task_samples == (y > 0).sum()
+
+
+def test_exact_codes_are_those_that_a_device_learns_by(setup):
+    network, x, y = setup
+    layers = list(zip(layer_matrices(network), (layer.k for layer in network.topk_layers), strict=True))
+    exact = ExactNetwork(ExactInput(), layers)
+    found, plain = calibrate(network, x, y, last_task=[1, 2], exact=exact), calibrate(network, x, y)
+    codes = exact.codes(x)
+    for counts, z in zip(found.layers, (each.to_dense() for each in codes), strict=True):
+        np.testing.assert_array_equal(counts.activation_count, (z > 0).sum(0))
+        np.testing.assert_array_equal(counts.task_count, (z[y > 0] > 0).sum(0))
+        np.testing.assert_array_equal(counts.class_count, [(z[y == c] > 0).sum(0) for c in range(3)])
+    assert found.statistics.code_bits == exact.bits
+    expected = analytic.gather(codes[-1], y, 3)
+    np.testing.assert_array_equal(found.statistics.gram, expected.gram)
+    np.testing.assert_array_equal(found.statistics.class_sums, expected.class_sums)
+    np.testing.assert_allclose(found.statistics.gram, plain.statistics.gram, rtol=1e-3)
 
 
 def test_without_statistics(setup):

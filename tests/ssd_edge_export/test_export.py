@@ -24,6 +24,7 @@ from ssd_edge_export.verification.verification import (
 from ssd_edge_runtime import EdgeModel, analytic, model_file, storage
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
 from ssd_edge_runtime.network.engines import CSREngine
+from ssd_edge_runtime.network.exact import exact_network
 
 VALUES = ["float32", "float16", "int8"]
 
@@ -79,9 +80,13 @@ def test_every_engine_gives_the_same_logits(made_up, values, readout, layers, le
 def test_statistics_are_those_of_what_ships(made_up, values):
     state = weights_state(values, "analytic", 2, made_up)
     with torch.no_grad():
-        z = network_of(state).codes(torch.from_numpy(made_up.x))[-1].numpy()
+        trained = network_of(state).codes(torch.from_numpy(made_up.x))[-1].numpy()
+    exact = exact_network(state)
+    z = exact.codes(made_up.x.reshape(len(made_up.x), -1))[-1].to_dense()
+    np.testing.assert_allclose(z, trained, rtol=0, atol=2 * exact.step)
     gathered = analytic.gather(z, made_up.y, 3)
-    np.testing.assert_allclose(state.statistics.gram, gathered.gram, rtol=1e-12)
+    np.testing.assert_array_equal(state.statistics.gram, gathered.gram)
+    np.testing.assert_array_equal(state.statistics.class_sums, gathered.class_sums)
     weights, bias = analytic.solve(state.statistics, state.analytic)
     np.testing.assert_array_equal(state.readout.weights, model_file.round_values(weights, values))
     np.testing.assert_array_equal(state.readout.bias, bias)

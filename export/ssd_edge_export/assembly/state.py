@@ -23,6 +23,7 @@ from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.gradient.teacher import most_frequent
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ValuesType
 from ssd_edge_runtime.sparse.csr import CSRMatrix
+from ssd_edge_runtime.sparse.exact import ExactInput, ExactNetwork
 from ssd_edge_runtime.state import Layer, ModelState, Readout, StoredTeacher
 
 
@@ -66,8 +67,9 @@ def build_state(
         for number, matrix in enumerate(layer_matrices(network), 1)
     ]
     shipped = with_weights(network, matrices)
-    counted = _counts(shipped, plan, samples, progress)
-    readout, temperature = _readout(shipped, plan, counted, samples, held, progress)
+    exact = _exact(shipped, matrices) if plan.analytic is not None else None
+    counted = _counts(shipped, plan, samples, exact, progress)
+    readout, temperature = _readout(shipped, plan, counted, samples, held, exact, progress)
     state = _assemble(shipped, matrices, plan, counted, readout)
     state.temperature = temperature
     return model_file.round_state(state)
@@ -92,7 +94,20 @@ def with_weights(network: TopKNetwork, matrices: Sequence[CSRMatrix]) -> TopKNet
     return shipped
 
 
-def _counts(network: TopKNetwork, plan: Plan, samples: Samples | None, progress: Progress) -> Calibration | None:
+def _exact(network: TopKNetwork, matrices: Sequence[CSRMatrix]) -> ExactNetwork:
+    """What a device learns by: to statistics of the same codes it adds, and takes from them, without rounding."""
+    layers = [(matrix, layer.k) for matrix, layer in zip(matrices, network.topk_layers, strict=True)]
+    before = ExactInput(_center(network), network.epsilon, network.normalized_first, network.sketch)
+    return ExactNetwork(before, layers)
+
+
+def _center(network: TopKNetwork) -> Float32 | None:
+    return None if network.center is None else network.center.detach().cpu().numpy().astype(np.float32)
+
+
+def _counts(
+    network: TopKNetwork, plan: Plan, samples: Samples | None, exact: ExactNetwork | None, progress: Progress
+) -> Calibration | None:
     if samples is None:
         return None
     return calibrate(
@@ -101,6 +116,7 @@ def _counts(network: TopKNetwork, plan: Plan, samples: Samples | None, progress:
         samples.y,
         last_task=plan.last_task,
         statistics=plan.analytic is not None,
+        exact=exact,
         progress=progress,
     )
 
@@ -111,6 +127,7 @@ def _readout(
     counted: Calibration | None,
     samples: Samples | None,
     held: Samples | None,
+    exact: ExactNetwork | None,
     progress: Progress,
 ) -> tuple[Readout, float]:
     """The readout as the file will hold it, and its temperature.
@@ -132,7 +149,7 @@ def _readout(
     if len(tenth) == 0:
         return readout, 1.0
     part = Samples(samples.x[tenth], samples.y[tenth])
-    gathered = calibrate(network, part.x, part.y, progress=progress).statistics
+    gathered = calibrate(network, part.x, part.y, exact=exact, progress=progress).statistics
     assert gathered is not None
     rest = analytic.without(counted.statistics, gathered)
     solved, _ = analytic.solve_rounded(rest, plan.analytic, plan.values)
@@ -171,7 +188,7 @@ def _assemble(
     state = ModelState(
         input_shape=network.input_shape,
         classes=list(network.classes),
-        center=None if network.center is None else network.center.detach().cpu().numpy().astype(np.float32),
+        center=_center(network),
         epsilon=network.epsilon,
         layers=layers,
         normalized_first=network.normalized_first,

@@ -50,16 +50,17 @@ def difference_steps(gram: Float64, part: Float64) -> list[Step]:
     return [functools.partial(_difference, gram, part, slice(start, start + SLICE)) for start in starts]
 
 
-def forget_steps(gram: Float64, class_sum: Float64, samples: int) -> list[Step]:
+def forget_steps(gram: Float64, class_sum: Float64, samples: int, unit: float | None = None) -> list[Step]:
     """Steps that take ``N_c mu_c mu_c^T`` of one class away; its inner scatter stays.
 
-    ``class_sum`` float64 (n,), of ``samples`` samples.
+    ``class_sum`` float64 (n,), of ``samples`` samples; ``unit``: a power of two, of which what is taken away is
+    rounded to multiples.
     """
     if samples == 0:
         return []
     mean = class_sum / samples
     return [
-        functools.partial(_without_mean, gram, class_sum, mean, first, last)
+        functools.partial(_without_mean, gram, class_sum, mean, unit, first, last)
         for first, last in _panels(len(class_sum))
         if class_sum[first:last].any()
     ]
@@ -122,12 +123,15 @@ def _difference(gram: Float64, part: Float64, where: slice) -> Write:
     return Write(gram, where, gram[where] - part[where])
 
 
-def _without_mean(gram: Float64, class_sum: Float64, mean: Float64, first: int, last: int) -> Write:
+def _without_mean(
+    gram: Float64, class_sum: Float64, mean: Float64, unit: float | None, first: int, last: int
+) -> Write:
     where = slice(packed_size(first), packed_size(last))
     values = gram[where].copy()
     for row in first + np.flatnonzero(class_sum[first:last]):
         start = packed_size(row) - where.start
-        values[start : start + row + 1] -= class_sum[row] * mean[: row + 1]
+        product = class_sum[row] * mean[: row + 1]
+        values[start : start + row + 1] -= product if unit is None else np.rint(product / unit) * unit
     return Write(gram, where, values)
 
 
@@ -139,7 +143,13 @@ def unpack(gram: Float64, neurons: int) -> Float64:
     return square
 
 
+def diagonal(gram: Float64, rows: NDArray[np.integer]) -> Float64:
+    """The entries (i, i) of a packed triangle, for i in ``rows``."""
+    row = rows.astype(np.int64)
+    entries: Float64 = gram[row * (row + 3) // 2]
+    return entries
+
+
 def trace(gram: Float64, neurons: int) -> float:
     """Sum of the diagonal of a packed triangle."""
-    diagonal = np.arange(neurons, dtype=np.int64)
-    return float(gram[diagonal * (diagonal + 3) // 2].sum())
+    return float(diagonal(gram, np.arange(neurons)).sum())

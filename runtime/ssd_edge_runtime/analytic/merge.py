@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.analytic.gram import forget_steps
 from ssd_edge_runtime.analytic.solver import solve_rounded
-from ssd_edge_runtime.analytic.statistics import select_classes
+from ssd_edge_runtime.analytic.statistics import check_room, select_classes
 from ssd_edge_runtime.arrays import Int64
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.network.writable import drop_class, writable_copy
+from ssd_edge_runtime.sparse.exact import code_step
 from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Statistics
 
@@ -77,7 +78,12 @@ def _moved(onto: ModelState, parts: Sequence[tuple[ModelState, ModelState]]) -> 
         total(lambda state: _statistics(state).gram),
         spread(lambda state: _statistics(state).class_sums),
         spread(lambda state: _statistics(state).class_counts),
+        _statistics(onto).code_bits,
     )
+    step = _code_step(onto)
+    if step is not None:
+        neurons = np.arange(statistics.class_sums.shape[1])
+        check_room(statistics, neurons, np.zeros(len(neurons)), step)
     layers = [
         Layer(
             layer.name,
@@ -135,14 +141,21 @@ def _forgotten(state: ModelState, names: Sequence[str]) -> ModelState:
     for name in names:
         if name in state.classes:
             index, own = state.classes.index(name), _statistics(state)
-            gram = own.gram.copy()
-            for step in forget_steps(gram, own.class_sums[index], int(own.class_counts[index])):
-                step().do()
+            gram, step = own.gram.copy(), _code_step(state)
+            unit = None if step is None else step * step
+            for each in forget_steps(gram, own.class_sums[index], int(own.class_counts[index]), unit):
+                each().do()
             state = writable_copy(state)
             drop_class(state, index)
             keep = np.delete(np.arange(len(own.class_counts)), index)
-            state.statistics = select_classes(Statistics(gram, own.class_sums, own.class_counts), keep)
+            state.statistics = select_classes(dataclasses.replace(own, gram=gram), keep)
     return state
+
+
+def _code_step(state: ModelState) -> float | None:
+    """What the codes of exact statistics are multiples of; None for others."""
+    bits = _statistics(state).code_bits
+    return None if bits is None else code_step([layer.weights for layer in state.layers], bits)
 
 
 def _check_learns(state: ModelState, name: str) -> None:
@@ -162,6 +175,8 @@ def _check_pair(state: ModelState, other: ModelState, name: str, than: str) -> N
         raise EdgeModelError(f"{name} has other hidden weights than {than}: their features differ")
     if state.analytic != other.analytic:
         raise EdgeModelError(f"{name} has other analytic options than {than}")
+    if _statistics(state).code_bits != _statistics(other).code_bits:
+        raise EdgeModelError(f"{name} has statistics of other codes than {than}: export both by one version")
 
 
 def _same_features(a: ModelState, b: ModelState) -> bool:

@@ -126,7 +126,8 @@ def _uniform_gradient(weights: CSRMatrix, length: int, u: Float32, pairs: Pairs,
     at = weights.columns.reshape(-1, length)[pairs.neurons[order]]
     inputs = u.ravel().take(at * np.int64(u.shape[1]) + pairs.samples[order][:, None])
     here = np.arange(len(order), dtype=np.int32)
-    return matmat((len(touched.rows), len(order)), pointers, here, pairs.values[order], inputs).ravel()
+    product: Float32 = matmat((len(touched.rows), len(order)), pointers, here, pairs.values[order], inputs)
+    return product.ravel()
 
 
 def _product_gradient(weights: CSRMatrix, index: RowIndex, u: Float32, pairs: Pairs, touched: Touched) -> Float32:

@@ -141,8 +141,9 @@ def decode(header: Header, memory_limit: int | None = None) -> ModelState:
     arrays, encoder = decode_inference(parts.graph, manifest)
     learning = decode_training(parts.training, manifest)
     structure, shape = manifest.structure, manifest.learning_shape
-    statistics = decode_statistics(learning) if learning is not None and shape and shape.statistics else None
-    teacher = None
+    statistics = teacher = None
+    if learning is not None and shape and shape.statistics:
+        statistics = decode_statistics(learning, shape)
     if learning is not None and shape and shape.teacher:
         teacher = decode_teacher(learning, structure.layers, shape.teacher)
     state = ModelState(

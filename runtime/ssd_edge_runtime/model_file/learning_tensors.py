@@ -44,6 +44,8 @@ class LearningShape:
     teacher: TeacherShape | None
     inhibition: bool = False
     """Whether each layer carries the counts of the GABA switch."""
+    code_bits: int | None = None
+    """Of the exact codes that the statistics are of; None: they are of float32 codes."""
 
 
 def count_type(state: ModelState) -> str:
@@ -68,7 +70,8 @@ def learning_shape(state: ModelState, structure: Structure) -> LearningShape:
         for layer, shape in zip(state.layers, structure.layers, strict=True)
     ]
     statistics, inhibition = state.statistics is not None, state.switch is not None
-    return LearningShape(count_type(state), tuple(partial), statistics, teacher, inhibition)
+    code_bits = None if state.statistics is None else state.statistics.code_bits
+    return LearningShape(count_type(state), tuple(partial), statistics, teacher, inhibition, code_bits)
 
 
 def layer_specs(layer: LayerShape, shape: LearningShape, classes: int, at: int) -> list[TensorSpec]:
@@ -170,12 +173,13 @@ def decode_counts(
     return activation, task, per_class, None if inhibition is None else _counts(inhibition)
 
 
-def decode_statistics(arrays: Arrays) -> Statistics:
+def decode_statistics(arrays: Arrays, shape: LearningShape) -> Statistics:
     """The statistics of the analytic readout, copied out of the file."""
     return Statistics(
         arrays["statistics.gram"].astype(np.float64),
         arrays["statistics.class_sums"].astype(np.float64),
         _counts(arrays["statistics.class_counts"]),
+        shape.code_bits,
     )
 
 

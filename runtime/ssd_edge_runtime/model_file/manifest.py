@@ -16,6 +16,7 @@ from ssd_edge_runtime.model_file.strict_json import Section
 from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS, LayerShape, Structure
 from ssd_edge_runtime.onnx.protobuf import MAX_FIELDS
 from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions, ReadoutKind, ValuesType
+from ssd_edge_runtime.sparse.exact import BITS, LEAST_BITS
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
 VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")
-OPTIONAL = ("priors", "min_samples", "switch", "inhibition", "protect")
+OPTIONAL = ("priors", "min_samples", "switch", "inhibition", "protect", "code_bits")
 """Keys that stand in a manifest only where they are not the default; files of the first version lack them."""
 READOUTS: tuple[ReadoutKind, ...] = ("gradient", "analytic")
 MAX_CLASSES = 1 << 20
@@ -228,8 +229,10 @@ def _learning_shape(value: Any, structure: Structure) -> LearningShape:
     statistics, teacher = section.flag("statistics"), section.take("teacher")
     shape = _teacher_shape(teacher, layers, structure.classes) if teacher is not None else None
     inhibition = "inhibition" in section.values and section.flag("inhibition")
+    code_bits = section.count("code_bits", LEAST_BITS, BITS) if "code_bits" in section.values else None
+    EdgeModelError.unless(code_bits is None or statistics, "learning_state.code_bits goes with statistics")
     section.end()
-    return LearningShape(counts, tuple(supports), statistics, shape, inhibition)
+    return LearningShape(counts, tuple(supports), statistics, shape, inhibition, code_bits)
 
 
 def _is_digest(value: Any) -> bool:

@@ -68,18 +68,12 @@ def count(layer: Layer, codes: Codes, touched: Touched, labels: NDArray[np.intp]
 
 
 def counted(layer: Layer, codes: Codes, touched: Touched, labels: NDArray[np.intp], sign: int = 1) -> list[Write]:
-    """What :func:`count` writes.
-
-    Removing never goes below zero: a code computed elsewhere may differ by a rounding at the threshold.
-    """
+    """What :func:`count` writes. Removing never goes below zero: float codes may differ at the threshold."""
     if codes.shape[0] == 1:
         counters = (layer.activation_count, layer.task_count, layer.class_count[labels[0]])
         changes: list[tuple[NDArray[np.int64], Any]] = [(counter, sign) for counter in counters]
     else:
-        classes = layer.class_count.shape[0]
-        label = labels[codes.samples()]
-        active = np.bincount(touched.local * classes + label, minlength=len(touched.rows) * classes)
-        per_class = sign * active.reshape(-1, classes)
+        per_class = sign * _by_class(codes, touched, labels, layer.class_count.shape[0])
         total = per_class.sum(axis=1)
         changes = [(layer.activation_count, total), (layer.task_count, total), (layer.class_count.T, per_class)]
     writes = []
@@ -87,3 +81,15 @@ def counted(layer: Layer, codes: Codes, touched: Touched, labels: NDArray[np.int
         values = counter[touched.rows] + change
         writes.append(Write(counter, touched.rows, values if sign > 0 else np.maximum(values, 0, out=values)))
     return writes
+
+
+def were_counted(layer: Layer, codes: Codes, touched: Touched, labels: NDArray[np.intp]) -> bool:
+    """Whether each neuron was active in as many samples of each class as it is in these."""
+    counts = layer.class_count.T[touched.rows]
+    return bool((counts >= _by_class(codes, touched, labels, counts.shape[1])).all())
+
+
+def _by_class(codes: Codes, touched: Touched, labels: NDArray[np.intp], classes: int) -> NDArray[np.intp]:
+    """In how many samples of each class each touched neuron is active, (rows, classes)."""
+    place = touched.local * classes + labels[codes.samples()]
+    return np.bincount(place, minlength=len(touched.rows) * classes).reshape(-1, classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,8 @@ from ssd_edge_runtime.analytic.gram import difference_steps, forget_steps, produ
 from ssd_edge_runtime.analytic.lessons import Lesson, decode, encode
 from ssd_edge_runtime.arrays import Float32, Write
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.network.counting import Touched, counted
+from ssd_edge_runtime.network.counting import Touched, counted, were_counted
+from ssd_edge_runtime.network.exact import exact_network
 from ssd_edge_runtime.network.forward import block_size, forward
 from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.network.writable import add_classes, drop_class, writable_copy
@@ -27,6 +29,7 @@ from ssd_edge_runtime.serving.locks import attempt
 from ssd_edge_runtime.serving.redo import Changes, Step
 from ssd_edge_runtime.serving.snapshot import Published, Snapshot
 from ssd_edge_runtime.sparse.codes import Codes
+from ssd_edge_runtime.sparse.exact import ExactNetwork
 from ssd_edge_runtime.state import ModelState, Statistics
 
 if TYPE_CHECKING:
@@ -110,6 +113,9 @@ class AnalyticLearner:
         statistics = state.statistics = analytic.with_classes(state.statistics, len(state.classes))
         labels = _places(names, state.classes)
         codes = _by_layer(blocks)
+        if self._exact is not None:
+            touched = Touched.by(codes[-1])
+            analytic.check_room(statistics, touched.rows, analytic.squared(codes[-1], touched), self._exact.step)
         writes = [*self._counted(state, codes, labels, 1), _sums(statistics, codes[-1], labels)]
         statistics.class_counts = statistics.class_counts + np.bincount(labels, minlength=len(state.classes))
         steps: list[Step] = [_constant(write) for write in writes]
@@ -124,7 +130,11 @@ class AnalyticLearner:
             raise EdgeModelError(f"unknown class {unknown[0]!r}: the model knows {', '.join(classes)}")
         statistics = self._statistics()
         labels = _places(names, classes)
+        analytic.check_counts(statistics, labels)
         blocks = self._codes(x)
+        codes = _by_layer(blocks)
+        if self._exact is not None and not self._were_counted(codes, labels):
+            raise EdgeModelError("cannot unlearn samples that were never learned: their class was never so active")
         gone = analytic.empty(statistics.class_sums.shape[1], len(classes))
         for start, block in zip(range(0, len(x), self._block), blocks, strict=True):
             analytic.accumulate(gone, block[-1], labels[start : start + self._block])
@@ -133,9 +143,9 @@ class AnalyticLearner:
             raise EdgeModelError("cannot unlearn every sample: nothing would be left to answer from")
         state = self._writable(whole=True)
         assert state.statistics is not None
-        for write in self._counted(state, _by_layer(blocks), labels, -1):
+        for write in self._counted(state, codes, labels, -1):
             write.do()
-        state.statistics = Statistics(state.statistics.gram, rest.class_sums, rest.class_counts)
+        state.statistics = dataclasses.replace(rest, gram=state.statistics.gram)
         for index in np.flatnonzero((rest.class_counts == 0) & (gone.class_counts > 0))[::-1]:
             _drop(state, int(index))
         steps = difference_steps(state.statistics.gram, gone.gram)
@@ -148,7 +158,8 @@ class AnalyticLearner:
         index = state.classes.index(name)
         assert state.statistics is not None
         gram, own = state.statistics.gram, state.statistics.class_sums[index].copy()
-        steps = forget_steps(gram, own, int(state.statistics.class_counts[index]))
+        unit = None if self._exact is None else self._exact.step**2
+        steps = forget_steps(gram, own, int(state.statistics.class_counts[index]), unit)
         _drop(state, index)
         self._publish(state, steps, pending=math.inf)
 
@@ -271,7 +282,7 @@ class AnalyticLearner:
             copy = dataclasses.replace(state, layers=[dataclasses.replace(layer) for layer in state.layers])
         gram = state.statistics.gram if own else state.statistics.gram.copy()
         sums = state.statistics.class_sums if own and not whole else state.statistics.class_sums.copy()
-        copy.statistics = Statistics(gram, sums, state.statistics.class_counts)
+        copy.statistics = dataclasses.replace(state.statistics, gram=gram, class_sums=sums)
         return copy
 
     def _publish(self, state: ModelState, steps: Sequence[Step] = (), own: bool = True, **changes: Any) -> None:
@@ -289,13 +300,26 @@ class AnalyticLearner:
         lessons[count:] = [lesson]
         return lessons, count + 1
 
-    def _codes(self, x: Float32) -> list[list[Codes]]:
+    @functools.cached_property
+    def _exact(self) -> ExactNetwork | None:
+        """What makes the codes; None for statistics of float32 codes."""
         state = self.state
-        blocks = []
-        for start in range(0, len(x), self._block):
-            u = preprocess(x[start : start + self._block], state)
-            blocks.append([each.codes for each in forward(state.layers, u)])
-        return blocks
+        assert state.statistics is not None
+        bits = state.statistics.code_bits
+        return None if bits is None else exact_network(state, bits)
+
+    def _codes(self, x: Float32) -> list[list[Codes]]:
+        """Codes of each layer, block by block."""
+        parts = [x[start : start + self._block] for start in range(0, len(x), self._block)]
+        if self._exact is not None:
+            return [self._exact.codes(part) for part in parts]
+        state = self.state
+        return [[each.codes for each in forward(state.layers, preprocess(part, state))] for part in parts]
+
+    def _were_counted(self, codes: list[Codes], labels: NDArray[np.intp]) -> bool:
+        """Whether the ledger, which says how often each neuron was active for each class, covers samples."""
+        pairs = zip(self.state.layers, codes, strict=True)
+        return all(were_counted(layer, code, Touched.by(code), labels) for layer, code in pairs)
 
     def _counted(
         self, state: ModelState, codes: list[Codes], labels: NDArray[np.intp], sign: int

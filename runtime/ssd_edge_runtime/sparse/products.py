@@ -6,29 +6,31 @@ correct and slower, where a scipy no longer has a kernel.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from ssd_edge_runtime.arrays import Float32, Int32
+from ssd_edge_runtime.arrays import Float32, Float64, Int32
 
 try:
     from scipy.sparse import _sparsetools
 except ImportError:
     _sparsetools = None
 
+Floats = TypeVar("Floats", Float32, Float64)
+
 
 def matvec(
-    shape: tuple[int, int], indptr: Int32, columns: Int32, values: Float32, x: Float32, out: Float32 | None = None
-) -> Float32:
-    """``A x``, float32 (columns,) -> (rows,), for A of ``shape`` in compressed rows.
+    shape: tuple[int, int], indptr: Int32, columns: Int32, values: Floats, x: Floats, out: Floats | None = None
+) -> Floats:
+    """``A x``, (columns,) -> (rows,), for A of ``shape`` in compressed rows.
 
-    Unchecked, here and below: arrays are contiguous, indices int32, numbers float32. ``out``: to write into and
-    return.
+    Unchecked, here and below: arrays are contiguous, indices int32, numbers all float32 or, where a type says so,
+    all float64. ``out``: to write into and return.
     """
     if out is None:
-        out = np.zeros(shape[0], np.float32)
+        out = np.zeros(shape[0], values.dtype)
     else:
         out.fill(0.0)
     _csr_matvec(*shape, indptr, columns, values, x, out)
@@ -36,11 +38,11 @@ def matvec(
 
 
 def matmat(
-    shape: tuple[int, int], indptr: Int32, columns: Int32, values: Float32, x: Float32, out: Float32 | None = None
-) -> Float32:
-    """``A X``, float32 (columns, N) -> (rows, N)."""
+    shape: tuple[int, int], indptr: Int32, columns: Int32, values: Floats, x: Floats, out: Floats | None = None
+) -> Floats:
+    """``A X``, (columns, N) -> (rows, N)."""
     if out is None:
-        out = np.zeros((shape[0], x.shape[1]), np.float32)
+        out = np.zeros((shape[0], x.shape[1]), values.dtype)
     else:
         out.fill(0.0)
     _csr_matvecs(*shape, x.shape[1], indptr, columns, values, x.ravel(), out.ravel())
@@ -58,7 +60,7 @@ def transposed_matmat(
 
 
 def _public_matvec(
-    rows: int, columns: int, indptr: Int32, indices: Int32, values: Float32, x: Float32, out: Float32
+    rows: int, columns: int, indptr: Int32, indices: Int32, values: Floats, x: Floats, out: Floats
 ) -> None:
     out += csr_array((values, indices, indptr), (rows, columns)) @ x
 
