@@ -20,6 +20,8 @@ WRAPPED = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts keep the state dict of a checkpoint."""
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """Names in the files that torchvision downloads for DenseNet: ``norm.1.weight``, now ``norm1.weight``."""
+WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+"""Parts of a name that DataParallel, torch.compile, FSDP and activation checkpointing put in, at any depth."""
 SHOWN = 2
 
 
@@ -45,7 +47,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             found = found[key]
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise DataError(f"{path}: not a state dict; save model.state_dict()")
-    return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+    return {_unwrapped(str(name)): tensor for name, tensor in found.items()}
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def download_weights(name: str, weights: Any) -> dict[str, Tensor]:
@@ -71,9 +77,11 @@ def download_weights(name: str, weights: Any) -> dict[str, Tensor]:
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], dropped: tuple[str, ...], source: str) -> None:
     """Put ``state`` into ``module``, whose parts named ``dropped`` have been taken off.
 
-    Raises DataError, in one line, where names or shapes do not match.
+    ``state`` may be a larger module's that has this one as a part, such as Lightning's ``model.conv1.weight``.
+    Raises DataError, in one line, where names or shapes do not match, or where several parts do.
     """
-    wanted, given = (_used(tensors, dropped) for tensors in (module.state_dict(), state))
+    wanted = _used(module.state_dict(), dropped)
+    given = _used(_part(state, wanted, source), dropped)
     both = [key for key in wanted if key in given and wanted[key].shape != given[key].shape]
     faults = [
         *_listed("missing", [key for key in wanted if key not in given]),
@@ -85,6 +93,18 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], dropped: tuple[
     with torch.no_grad():
         for key, tensor in wanted.items():
             tensor.copy_(given[key])
+
+
+def _part(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Those of ``state`` that belong to the part whose tensors are called as in ``wanted``, called so."""
+    names = {OLD_DENSENET.sub(r"\1\2", key): key for key in state}
+    first = next(iter(wanted))
+    prefixes = [name.removesuffix(first) for name in names if name == first or name.endswith(f".{first}")]
+    whole = [prefix for prefix in prefixes if all(prefix + key in names for key in wanted)]
+    if len(whole) > 1 and "" not in whole:
+        raise DataError(f"{source}: weights under the prefixes {', '.join(whole)}: save one of them")
+    prefix = "" if "" in whole or not whole else whole[0]
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
 
 
 def _used(tensors: Mapping[str, Tensor], dropped: tuple[str, ...]) -> dict[str, Tensor]:

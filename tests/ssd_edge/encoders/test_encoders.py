@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from torchvision import models
 
 from ssd_edge import train
 from ssd_edge.data import Dataset, load_data
 from ssd_edge.encoders import Embeddings, make_encoder
 from ssd_edge.encoders.preprocess import Preprocess, Preset
-from ssd_edge.encoders.state_dicts import load_weights
+from ssd_edge.encoders.state_dicts import load_weights, read_weights
 from ssd_edge.encoders.to_onnx import encoder_of, onnx_of
 from ssd_edge.encoders.torchvision import torchvision_encoder
 from ssd_edge_export import ExportOptions, export_model
@@ -83,6 +84,32 @@ def test_classifier_of_another_number_of_classes_does_not_matter(weights: Path, 
     encoder = make_encoder(NAME, (3, 32, 32), weights=weights, size=32)
     for name in ("tuned.safetensors", "checkpoint.pth"):
         assert make_encoder(NAME, (3, 32, 32), weights=tmp_path / name, size=32) == encoder
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_orig_mod.{}",  # torch.compile
+        "_orig_mod.module.{}",
+        "model.{}",  # Lightning
+        "net._orig_mod.encoder.{}",
+        "_fsdp_wrapped_module.backbone.{}",
+    ],
+)
+def test_prefixes_of_wrappers_and_of_larger_modules_are_taken_off(name: str, tmp_path: Path) -> None:
+    module, other = (nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)) for _ in range(2))
+    given = {name.format(key): tensor for key, tensor in other.state_dict().items()}
+    beside = {} if name.startswith("_orig_mod") else {"criterion.weight": torch.ones(9)}
+    torch.save({**beside, **given}, tmp_path / "w.pt")
+    load_weights(module, read_weights(tmp_path / "w.pt"), (), "w.pt")
+    assert torch.equal(module[0].weight, other[0].weight) and torch.equal(module[1].bias, other[1].bias)
+
+
+def test_two_sets_of_weights_in_one_file_are_refused() -> None:
+    module = nn.Linear(2, 3)
+    given = {f"{part}.{key}": tensor for part in ("model", "ema") for key, tensor in module.state_dict().items()}
+    with pytest.raises(DataError, match=r"w.pt: weights under the prefixes model\., ema\.: save one of them"):
+        load_weights(module, given, (), "w.pt")
 
 
 def test_weights_that_do_not_match(weights: Path, tmp_path: Path) -> None:
