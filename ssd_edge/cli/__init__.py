@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from ssd_edge.cli.help import write_terms
+from ssd_edge.cli.terminal import printable
 
 COMMANDS = {
     "demo": "The whole job on an embedded data set, in under a minute.",
@@ -42,6 +46,16 @@ Example:
 """
 
 
+@contextmanager
+def escaping() -> Iterator[None]:
+    """Let messages on wrong usage, which quote what was typed, steer no terminal."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]  # there is no other place to do it
+        raise
+
+
 class LazyGroup(click.Group):
     """A group whose commands are modules beside this file: ``infer`` is ``command`` in ``infer.py``."""
 
@@ -66,6 +80,16 @@ class LazyGroup(click.Group):
             near = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the command's name."""
+        with escaping():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Read what stands behind it, and run the command."""
+        with escaping():
+            return super().invoke(ctx)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Usage, example, text, options, commands, words."""

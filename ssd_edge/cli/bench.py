@@ -17,7 +17,7 @@ from ssd_edge.cli.arguments import (
 )
 from ssd_edge.cli.completion import offer_data
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import bar, common_options, emit_json, say
+from ssd_edge.cli.output import bar, common_options, draw, emit_json, printable_in, say
 from ssd_edge_bench.engines import ENGINES
 from ssd_edge_bench.measurement.options import OPERATIONS, BenchOptions
 
@@ -143,7 +143,11 @@ def command(
 
         write_page(report, document)
         say(f"wrote {report}")
-    emit_json(document) if as_json else print_document(document)
+    if as_json:
+        emit_json(document)
+    else:
+        shown = printable_in(document)
+        draw(lambda console: print_document(shown, console))
     broken = [verdict for verdict in verdicts if verdict.broken]
     for verdict in broken:
         say(f"failed: {verdict.rule.text}: it is {verdict.ratio.value:.2f}x, at least {verdict.ratio.low:.2f}x")

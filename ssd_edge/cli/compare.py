@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ssd_edge.cli.completion import offer_data, offer_methods
-from ssd_edge.cli.output import bar, common_options, emit_json, require_torch, say
+from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch, say
 from ssd_edge.cli.train import INTERRUPTED, TrainingCommand, merged, training_options, whole_numbers
 
 EXAMPLE = """\b
@@ -72,5 +72,6 @@ def command(
     if as_json:
         emit_json(result.document)
     else:
-        click.echo(result.text())
+        for line in result.text().split("\n"):
+            plain(line)
         say(f"written to {folder}: table.txt, comparison.json, plots, raw figures")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
+from ssd_edge.cli.terminal import printable
 from ssd_edge_runtime.errors import EdgeModelError
 
 METHODS = ("ssd", "sdmlp", "views", "finetune", "joint", "random", "flymodel", "lwf", "ewc", "si", "mas")
@@ -41,7 +42,7 @@ def offer_classes(ctx: click.Context, param: click.Parameter, incomplete: str) -
         names = () if model is None else class_names(model)
     except (EdgeModelError, OSError):
         return []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete) and printable(name) == name]
 
 
 def _parts(text: str, names: tuple[str, ...], start: str = "") -> list[CompletionItem]:

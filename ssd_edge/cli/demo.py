@@ -10,7 +10,7 @@ import click
 
 from ssd_edge.cli.arguments import FILE
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, on_terminal, say
+from ssd_edge.cli.output import common_options, draw, emit_json, on_terminal, plain, say
 
 EXAMPLE = """\b
 Example:
@@ -46,12 +46,9 @@ def command(output: Path, seed: int, as_json: bool) -> None:
 
 def print_summary(summary: dict[str, Any]) -> None:
     """The story as one table and three lines."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(steps_table(summary["steps"]))
+    draw(lambda console: console.print(steps_table(summary["steps"])))
     for line in lines_of(summary):
-        console.print(line, soft_wrap=True)
+        plain(line)
 
 
 def steps_table(steps: list[dict[str, Any]]) -> Any:

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib.util
 import json
-import os
 import re
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ssd_edge.cli.terminal import UnheardError, encodable, printable, printable_json, put, put_aside
 from ssd_edge_runtime.errors import DataWarning, MissingExtraError, SSDEdgeError
 
 if TYPE_CHECKING:
+    import rich.console
     import rich.progress
 
     from ssd_edge.data.progress import Progress
 
 NUMBERS = re.compile(r"\[[-+.,\d\seE]+\]")
 """A list of nothing but numbers, which stays on one line; within quotes a match is text without newlines."""
-UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
-)
-"""What moves the cursor, colours, renames the window or turns text around; not line breaks and tabs."""
+READERS = frozenset({"bench", "eval", "history", "infer", "inspect", "monitor", "verify"})
+"""Commands that give nothing but what they print; any other has done its work by then."""
+UNHEARD = 128 + 13
+"""Status of a command whose reader has gone: what a shell says of a program that SIGPIPE ended."""
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,10 +41,8 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*args: Any, debug: bool, **kwargs: Any) -> Any:
         try:
-            with notes():
+            with notes(), delivering(reads_only()):
                 return function(*args, **kwargs)
-        except BrokenPipeError:
-            raise  # the reader has gone; click ends in silence
         except KeyboardInterrupt:
             say("stopped")
             sys.exit(128 + signal.SIGINT)
@@ -52,6 +52,28 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
             fail(describe(error))
 
     return wrapper
+
+
+def reads_only() -> bool:
+    """Whether this command only tells."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.info_name in READERS
+
+
+@contextmanager
+def delivering(needed: bool = False) -> Iterator[None]:
+    """Print what was done; that it cannot be printed is no failure, or who tries again would do it twice.
+
+    Where the print is all there is, ``needed``, a full disk is one, and a reader that has gone ends the command.
+    """
+    try:
+        yield
+    except UnheardError as error:
+        if needed and error.errno == errno.EPIPE:
+            sys.exit(UNHEARD)
+        if needed:
+            raise
+        say(f"note: done, but the report could not be printed ({error.strerror})")
 
 
 @contextmanager
@@ -97,76 +119,54 @@ def fail(message: str) -> None:
 
 def say(message: str) -> None:
     """A message for a person, on standard error; where nobody can read it, the work goes on all the same."""
-    try:
-        _write(sys.stderr, f"{message}\n")
-    except OSError:
-        silence(sys.stderr)
+    put_aside(f"{printable(message)}\n")
 
 
 def plain(text: str) -> None:
     """A line of the result for a person, on standard output."""
-    _write(sys.stdout, f"{text}\n")
+    put(f"{printable(text)}\n")
 
 
 def emit_json(document: Any) -> None:
     """The one JSON document on standard output."""
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=not _takes(sys.stdout, document))
-    text = NUMBERS.sub(lambda found: f"[{' '.join(found.group()[1:-1].split())}]", text)
-    _write(sys.stdout, f"{text}\n")
+    text = _dumped(document, indent=2, allow_nan=False)
+    put(NUMBERS.sub(lambda found: f"[{' '.join(found.group()[1:-1].split())}]", text) + "\n")
 
 
 def emit_line(document: dict[str, Any]) -> None:
     """One line of JSON on standard output, at once."""
-    _write(sys.stdout, json.dumps(document, ensure_ascii=not _takes(sys.stdout, document)) + "\n")
+    put(_dumped(document) + "\n")
+
+
+def _dumped(document: Any, **how: Any) -> str:
+    """JSON in the letters that standard output has; where it lacks one, all that are not ASCII are written out."""
+    text = printable_json(json.dumps(document, ensure_ascii=False, **how))
+    return text if encodable(text) else json.dumps(document, **how)
+
+
+def draw(what: Callable[[rich.console.Console], None]) -> None:
+    """What rich draws, on standard output."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    with console.capture() as drawn:
+        what(console)
+    put(drawn.get())
 
 
 def emit_saved(report: dict[str, Any], as_json: bool, print_report: Callable[[dict[str, Any]], None]) -> None:
-    """Tell what is on storage; printing that fails is no failure, or who tries again would do it twice."""
-    try:
-        if as_json:
-            emit_json(report)
-        else:
-            print_report(report)
-    except OSError as error:
-        silence(sys.stdout)
-        say(f"note: done, but the report could not be printed ({describe(error)})")
+    """Tell what is on storage, and go on where it cannot be told."""
+    with delivering():
+        emit_json(report) if as_json else print_report(report)
 
 
-def printable(text: str) -> str:
-    """``text`` with what would steer the terminal written out, as ``\\u001b``; JSON stays the same document."""
-    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def _takes(stream: IO[str] | None, document: Any) -> bool:
-    """Whether the stream's encoding has all letters of a JSON document."""
-    try:
-        printable(json.dumps(document, ensure_ascii=False)).encode(_encoding(stream))
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _encoding(stream: IO[str] | None) -> str:
-    return getattr(stream, "encoding", None) or "utf-8"
-
-
-def _write(stream: IO[str] | None, text: str) -> None:
-    """Write out at once, letters that the encoding lacks as escapes. Raises OSError."""
-    if stream is None:  # closed before Python began
-        return
-    encoding = _encoding(stream)
-    stream.write(printable(text).encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
-
-
-def silence(stream: IO[str] | None) -> None:
-    """Let what is still to be written, and what Python flushes as it ends, go nowhere."""
-    if stream is None:
-        return
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+def printable_in(document: Any) -> Any:
+    """``document`` with every string in it printable, for what lays out and colours text itself."""
+    if isinstance(document, dict):
+        return {key: printable_in(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [printable_in(value) for value in document]
+    return printable(document) if isinstance(document, str) else document
 
 
 def on_terminal() -> bool:

@@ -6,7 +6,6 @@ import io
 import os
 import select
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -14,7 +13,8 @@ from typing import IO, Any
 
 import click
 
-from ssd_edge.cli.output import describe, say, silence
+from ssd_edge.cli.output import describe, say
+from ssd_edge.cli.terminal import UnheardError
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Ctrl-C; systemctl, docker and kill; the end of the terminal."""
@@ -44,10 +44,9 @@ class Stop:
                 return
             try:
                 emit(document)
-            except OSError as error:
+            except UnheardError as error:
                 self.unheard = True
-                silence(sys.stdout)
-                say(f"note: answers cannot be written any more ({describe(error)}): no more is learned")
+                say(f"note: answers cannot be written any more ({error.strerror}): no more is learned")
 
         return answer
 

@@ -12,7 +12,7 @@ import click
 from ssd_edge.cli.arguments import label_column_option
 from ssd_edge.cli.completion import offer_data, offer_method
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import bar, common_options, emit_json, require_torch, say
+from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch, say
 from ssd_edge.data.names import as_names, as_order
 from ssd_edge_runtime.errors import OptionError
 
@@ -232,13 +232,13 @@ def default_folder(values: dict[str, Any]) -> Path:
 def print_run(metrics: dict[str, Any], folder: Path) -> None:
     """The accuracy matrix and what it comes to, for a person."""
     columns = len(metrics["accuracy_matrix"][0])
-    click.echo("accuracy (%)   " + "".join(f"task {j + 1:<4}" for j in range(columns)))
+    plain("accuracy (%)   " + "".join(f"task {j + 1:<4}" for j in range(columns)))
     for number, row in enumerate(metrics["accuracy_matrix"], 1):
         label = f"after task {number}" if len(metrics["accuracy_matrix"]) > 1 or columns == 1 else "after all"
-        click.echo(f"{label:<15}" + "".join(f"{100 * value:<9.1f}" for value in row))
+        plain(f"{label:<15}" + "".join(f"{100 * value:<9.1f}" for value in row))
     for name in ("average_accuracy", "backward_transfer", "forgetting", "learning_accuracy"):
         if metrics[name] is not None:
-            click.echo(f"{name.replace('_', ' '):<18}{metrics[name]:+.3f}".replace("+", " ", 1))
+            plain(f"{name.replace('_', ' '):<18}{metrics[name]:+.3f}".replace("+", " ", 1))
     rate = metrics["samples_per_second"]
     speed = f", {rate:,.0f} samples a second" if rate else ""
-    click.echo(f"{metrics['seconds']:.1f} s on {metrics['device']}{speed}; written to {folder}")
+    plain(f"{metrics['seconds']:.1f} s on {metrics['device']}{speed}; written to {folder}")

@@ -21,9 +21,8 @@ from ssd_edge_bench.report.wording import (
 )
 
 
-def print_document(document: dict[str, Any], console: Console | None = None) -> None:
+def print_document(document: dict[str, Any], console: Console) -> None:
     """Machine, latencies, memory and size, and whether the run was stable."""
-    console = console or Console(highlight=False)
     console.print(machine_line(document))
     console.print(latency_table(document))
     console.print(engine_table(document))

@@ -191,7 +191,9 @@ def test_a_signal_while_data_is_learned_leaves_a_journal(
     # Several calls to the model: passes, or what lies between checkpoints.
     options = ("--epochs", 2) if EdgeModel.load(model).analytic is None else ("--checkpoint-every", 30)
     first = 100 if options[0] == "--epochs" else 30
-    twin = tmp_path / "twin.onnx"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    twin = tmp_path / "twin" / model.name
+    twin.parent.mkdir()
     twin.write_bytes(model.read_bytes())
     data = lessons(tmp_path / "data.npz", 100)
     ask("learn", twin, data, *options)
@@ -204,10 +206,10 @@ def test_a_signal_while_data_is_learned_leaves_a_journal(
             signal.raise_signal(number)
         return fit(self, *arguments)
 
-    monkeypatch.setattr(EdgeModel, "partial_fit", signalled)
-    before = model.read_bytes()
-    stopped = call("learn", model, data, *options)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(EdgeModel, "partial_fit", signalled)
+        before = model.read_bytes()
+        stopped = call("learn", model, data, *options)
     assert stopped.exit_code == 128 + number
     assert stopped.stderr.startswith(f"stopped: {journal_path(model)} holds {first} samples")
     assert stopped.stdout == ""
