@@ -11,13 +11,13 @@ import numpy as np
 
 from ssd_edge.data import Dataset, Reading
 from ssd_edge.on_device.callbacks import Tell, silent
-from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model
+from ssd_edge.on_device.inputs import Data, Loading, load_labelled
 from ssd_edge.on_device.keys import Keys
+from ssd_edge.on_device.once import once
 from ssd_edge.on_device.resume import digest_of_data
-from ssd_edge.on_device.transaction import Change, Saving, changing, saved_as
-from ssd_edge_runtime import EdgeModel, storage
+from ssd_edge.on_device.transaction import Saving, changing
+from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.errors import DataError, OptionError
-from ssd_edge_runtime.storage.purging import Purge, announce, finish, pending
 
 
 def forget(
@@ -56,15 +56,14 @@ def forget(
     OptionError.unless(
         bool(names) or data is not None, "nothing to forget: give --class NAME, --data DATA, or both"
     )
-    with changing(model, saving, loading=loading, keys=keys, purging=purge, tell=tell) as change:
+    with changing(model, saving, loading=loading, keys=keys, once=True, tell=tell) as change:
         dataset = None
         if data is not None:
             dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)
-        if purge:
-            source = None if saving.output is None else change.model.digest
-            return _forget_for_good(change, names, dataset, source) | {"purged": True}
-        report = _forget(change.model, names, dataset)
-        return change.save() | report | {"purged": False}
+        request = {"forget": names, "data": None if dataset is None else digest_of_data(dataset)}
+        unnamed = names if purge else None
+        report = once(change, request, lambda: _forget(change.model, names, dataset), purge=unnamed)
+        return report | {"purged": purge}
 
 
 def _forget(model: EdgeModel, names: list[str], dataset: Dataset | None) -> dict[str, Any]:
@@ -75,24 +74,6 @@ def _forget(model: EdgeModel, names: list[str], dataset: Dataset | None) -> dict
         # A class that was dampened, or of which every sample was unlearned, has gone already.
         if dataset is None or name in model.classes_:
             model.forget(name)
-    return report
-
-
-def _forget_for_good(
-    change: Change, names: list[str], dataset: Dataset | None, source: str | None
-) -> dict[str, Any]:
-    """Forget, save and purge, or what of these an earlier call for the same was kept from."""
-    data = None if dataset is None else digest_of_data(dataset)
-    request = {"forget": names, "data": data, "source": source}
-    begun = pending(change.target)
-    if begun is not None and begun.request == request:
-        report = saved_as(load_model(change.target, keys=change.keys), change.target) | begun.report
-    else:
-        finish(change.target)
-        told = _forget(change.model, names, dataset)
-        saved = change.save(lambda digest: announce(change.target, Purge(digest, request, told)), unnamed=names)
-        report = saved | told
-    storage.purge(change.target)
     return report
 
 
@@ -134,6 +115,11 @@ def rename(
     >>> rename("model.onnx", "7", "sneaker")["renamed"]  # doctest: +SKIP
     {'from': '7', 'to': 'sneaker'}
     """
-    with changing(model, saving, loading=loading, keys=keys, tell=tell) as change:
-        change.model.rename(old, new)
-        return change.save() | {"renamed": {"from": old, "to": new}}
+    with changing(model, saving, loading=loading, keys=keys, once=True, tell=tell) as change:
+        renamed = {"renamed": {"from": old, "to": new}}
+
+        def make() -> dict[str, Any]:
+            change.model.rename(old, new)
+            return renamed
+
+        return once(change, renamed, make)

@@ -49,6 +49,8 @@ class Change:
     note: str = ""
     saved: bool = False
     """Whether what stands at ``target`` is a checkpoint of this very change, and so no generation to return to."""
+    source: str | None = None
+    """Digest of the file that it began from, where another one is written."""
 
     @property
     def model_bytes(self) -> int:
@@ -87,13 +89,13 @@ def changing(
     loading: Loading = Loading(),
     keys: Keys = Keys(),
     learning: bool = False,
-    purging: bool = False,
+    once: bool = False,
     tell: Tell = silent,
 ) -> Iterator[Change]:
     """Hold the writer's lock of the file that will be replaced, from before it is read.
 
-    A purge that was cut off is finished first, unless this is ``purging`` itself. Unless this is ``learning``
-    itself, refuse while learning that was cut off could still go on from that file.
+    A change that was cut off is finished first, unless this one, made ``once``, may be the same. Unless this is
+    ``learning``, refuse while learning that was cut off could still go on from that file.
     """
     path = Path(model)
     if not path.exists():
@@ -101,9 +103,11 @@ def changing(
     target = path if saving.output is None else Path(saving.output)
     keys.check()
     with locked(target, saving.lock_timeout):
-        if not purging:
+        if not once:
             finish(target)
         change = Change(load_model(path, loading, keys, tell), target, saving.keep, keys, saving.note)
+        if saving.output is not None:
+            change.source = change.model.digest
         if not learning and saving.output is None:
             refuse_unfinished(target, change.model.digest, keys.seal)
         yield change

@@ -9,7 +9,7 @@ from ssd_edge_runtime.lazy import lazy
 if TYPE_CHECKING:
     from ssd_edge_runtime.storage.generations import Generation
     from ssd_edge_runtime.storage.locking import locked
-    from ssd_edge_runtime.storage.purging import Purge, purge
+    from ssd_edge_runtime.storage.purging import purge
     from ssd_edge_runtime.storage.source import Source, load_state, save_state
     from ssd_edge_runtime.storage.store import KEEP, save
     from ssd_edge_runtime.storage.tree import history, next_generation, rollback
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = [
     "KEEP",
     "Generation",
-    "Purge",
     "Source",
     "history",
     "load_state",
@@ -33,7 +32,7 @@ __getattr__, __dir__ = lazy(
     {
         "generations": ("Generation",),
         "locking": ("locked",),
-        "purging": ("Purge", "purge"),
+        "purging": ("purge",),
         "source": ("Source", "load_state", "save_state"),
         "store": ("KEEP", "save"),
         "tree": ("history", "next_generation", "rollback"),

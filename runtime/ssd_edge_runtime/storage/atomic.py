@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from ssd_edge_runtime.storage import leftovers
 from ssd_edge_runtime.storage.ownership import Ownership, kept_at
 from ssd_edge_runtime.storage.places import place_of
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 O_BINARY = getattr(os, "O_BINARY", 0)
 """Windows would otherwise translate line ends."""
 

@@ -43,7 +43,7 @@ def remove(path: Path) -> None:
 
 def remove_beside(model: Path) -> None:
     """The same for a model and all that is written beside it; the caller holds its lock."""
-    for name in ("", ".learning", ".purging", ".sig"):
+    for name in ("", ".learning", ".intent", ".sig", ".floor"):
         remove(model.with_name(model.name + name))
 
 

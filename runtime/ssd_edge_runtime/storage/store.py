@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -10,14 +9,13 @@ from pathlib import Path
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import stored_digest
-from ssd_edge_runtime.storage import generations, leftovers, purging
-from ssd_edge_runtime.storage.atomic import replace_atomically, sync_folder
+from ssd_edge_runtime.storage import generations, intents, leftovers, purging
+from ssd_edge_runtime.storage.atomic import FULL, replace_atomically, sync_folder
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
 
 KEEP = 3
 """Earlier generations kept beside the file."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
 _failed: dict[Path, str] = {}
 """Digest of this process's last save, if it failed: the file may hold it although nobody was told so."""
 
@@ -62,7 +60,7 @@ def save(
             _failed[place] = digest
             _replace(place, data)
         _failed.pop(place, None)
-        purging.give_up(place)
+        intents.give_up(place)
         _prune(place, keep)
     return digest
 

@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
-from ssd_edge_runtime.storage import generations, leftovers, purging
-from ssd_edge_runtime.storage.atomic import bring_back
+from ssd_edge_runtime.storage import generations, intents, leftovers, purging
+from ssd_edge_runtime.storage.atomic import FULL, bring_back, sync_folder
 from ssd_edge_runtime.storage.generations import Generation, examine, stored_files
+from ssd_edge_runtime.storage.intents import Intent
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
 from ssd_edge_runtime.storage.trust import Trust
@@ -68,18 +70,39 @@ def rollback(
     place, trust = place_of(path), Trust.here(trusted)
     with locked(place, lock_timeout):
         leftovers.remove_beside(place)
-        purging.finish(place)
-        known = history(place)
-        target = _before(known) if to is None else _named(known, str(to).lower())
-        if target is None:
-            wanted = "an earlier generation" if to is None else f"generation {to}"
-            raise EdgeModelError(f"{place} cannot go back to {wanted}: there are {_numbers(known)}")
-        if target.problem:
-            raise EdgeModelError(f"generation {target.number} of {place} is damaged: {target.problem}")
-        _admit(trust, place, target)
-        generations.keep(place, read_file(place))
-        bring_back(place, target.path)
-    return examine(place, True, target.number)
+        request = {"rollback": None if to is None else str(to)}
+        begun = intents.pending(place)
+        if begun is not None and begun.request == request:
+            sync_folder(place.parent)
+        else:
+            purging.finish(place)
+            target = _target(place, to)
+            _admit(trust, place, target)
+            _go_back(place, target, request)
+        current = examine(place, True, 0)
+        intents.conclude(place)
+    return current
+
+
+def _go_back(place: Path, target: Generation, request: dict[str, Any]) -> None:
+    generations.keep(place, read_file(place))
+    try:
+        intents.announce(place, Intent(target.digest, request, {}))
+    except OSError as error:
+        if error.errno not in FULL:  # going back needs no room
+            raise
+    bring_back(place, target.path)
+
+
+def _target(place: Path, to: int | str | None) -> Generation:
+    known = history(place)
+    target = _before(known) if to is None else _named(known, str(to).lower())
+    if target is None:
+        wanted = "an earlier generation" if to is None else f"generation {to}"
+        raise EdgeModelError(f"{place} cannot go back to {wanted}: there are {_numbers(known)}")
+    if target.problem:
+        raise EdgeModelError(f"generation {target.number} of {place} is damaged: {target.problem}")
+    return target
 
 
 def _admit(trust: Trust, place: Path, target: Generation) -> None:

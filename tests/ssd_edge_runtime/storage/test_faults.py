@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from saved import file_of
+from faults import Fault, attempt
+from saved import file_of, numbers
 
 from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.errors import EdgeModelError
@@ -19,55 +18,6 @@ from ssd_edge_runtime.state import ModelState
 
 MakeState = Callable[..., ModelState]
 pytestmark = pytest.mark.usefixtures("four_generations")
-
-
-CALLS = ("open", "write", "fsync", "close", "replace", "link", "unlink", "mkdir", "rmdir")
-
-
-class Fault:
-    """From this thread's ``index``-th changing call on: fails once (or, ``for_good``, always) with ``code``."""
-
-    def __init__(self, index: int, code: int, for_good: bool) -> None:
-        self.index, self.code, self.for_good = index, code, for_good
-        self.calls = 0
-        self.hit = False
-        self.thread = threading.get_ident()
-
-    def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != self.thread:
-                return real(*args, **kwargs)
-            self.calls += 1
-            due = self.calls > self.index if self.for_good else self.calls == self.index + 1
-            if not due:
-                return real(*args, **kwargs)
-            self.hit = True
-            if name == "write":
-                real(args[0], bytes(args[1])[: len(args[1]) // 2])
-            if name == "close":
-                real(*args, **kwargs)
-            raise OSError(self.code, os.strerror(self.code))
-
-        return call
-
-
-@contextmanager
-def failing(fault: Fault) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in CALLS:
-            patch.setattr(os, name, fault.wrap(name, getattr(os, name)))
-        yield
-
-
-def attempt(action: Callable[[], Any], fault: Fault) -> bool:
-    """Whether ``action`` came through despite the fault; only OSError may say that it did not."""
-    try:
-        with failing(fault):
-            action()
-    except OSError as error:
-        assert error.errno == fault.code
-        return False
-    return True
 
 
 @pytest.mark.parametrize("for_good", [False, True], ids=["once", "for good"])
@@ -134,6 +84,25 @@ def test_each_call_of_a_rollback_fails_in_turn(path: Path, code: int) -> None:
         index += 1
         if not fault.hit:
             break
+    assert index > 5
+
+
+@pytest.mark.parametrize("for_good", [False, True], ids=["once", "for good"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
+def test_each_call_of_a_purge_fails_in_turn(make_state: MakeState, path: Path, code: int, for_good: bool) -> None:
+    index, number, before = 0, 4, path.read_bytes()
+    while True:
+        fault = Fault(index, code, for_good)
+        done = attempt(lambda: storage.purge(path), fault)
+        assert path.read_bytes() == before
+        assert not done or numbers(path) == [number]
+        storage.purge(path)
+        assert {entry.name for entry in path.parent.iterdir()} == {"model.onnx", "model.onnx.lock"}
+        if not fault.hit:
+            break
+        index, number = index + 1, number + 1
+        storage.save(path, file_of(make_state(), number))
+        before = path.read_bytes()
     assert index > 5
 
 

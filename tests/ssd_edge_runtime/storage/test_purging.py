@@ -11,7 +11,8 @@ from saved import current, file_of, numbers, save_several
 from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.state import ModelState
-from ssd_edge_runtime.storage import generations, purging
+from ssd_edge_runtime.storage import generations, intents
+from ssd_edge_runtime.storage.intents import Intent
 from ssd_edge_runtime.storage.journal import Journal, journal_path
 
 MakeState = Callable[..., ModelState]
@@ -24,7 +25,7 @@ def model(make_state: MakeState, path: Path) -> Path:
 
 
 def announce(path: Path, data: bytes) -> None:
-    purging.announce(path, storage.Purge(model_file.digest_of(data), {"forget": ["bag"]}, {"unlearned": 0}))
+    intents.announce(path, Intent(model_file.digest_of(data), {"forget": ["bag"]}, {"unlearned": 0}, purge=True))
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_purge_leaves_nothing_and_may_be_called_again(model: Path) -> None:
 def test_the_next_to_come_finishes_a_purge(make_state: MakeState, cut_off: Path) -> None:
     storage.save(cut_off, file_of(make_state(), 5))
     assert numbers(cut_off) == [5, 4]
-    assert not purging.note_path(cut_off).exists()
+    assert not intents.note_path(cut_off).exists()
 
 
 def test_nothing_comes_back_that_was_to_be_purged(cut_off: Path) -> None:
@@ -60,29 +61,29 @@ def test_nothing_comes_back_that_was_to_be_purged(cut_off: Path) -> None:
 def test_a_purge_waits_for_its_own_file(make_state: MakeState, model: Path) -> None:
     """The save that it was announced for failed, and something else was saved."""
     announce(model, file_of(make_state(), 9))
-    assert purging.pending(model) is None
+    assert intents.pending(model) is None
     assert storage.rollback(model).number == 2
     storage.save(model, file_of(make_state(), 4))
     assert numbers(model) == [4, 3, 2, 1]
-    assert not purging.note_path(model).exists()
+    assert not intents.note_path(model).exists()
 
 
 def test_a_purge_tells_what_was_asked(cut_off: Path) -> None:
-    assert purging.note_path(cut_off).stat().st_mode & 0o777 == 0o600
-    found = purging.pending(cut_off)
+    assert intents.note_path(cut_off).stat().st_mode & 0o777 == 0o600
+    found = intents.pending(cut_off)
     assert found is not None
     assert (found.request, found.report) == ({"forget": ["bag"]}, {"unlearned": 0})
 
 
 @pytest.mark.parametrize(
-    "note", [b"", b"{}", b'{"digest": 1}', b"\xff" * 100, b'{"digest":"x","request":1,"more":2}']
+    "note", [b"", b"{}", b'{"digest": 1}', b"\xff" * 100, b'{"digest":"x","request":1,"report":2,"purge":3}']
 )
 def test_a_note_that_is_none_of_ours_counts_for_nothing(make_state: MakeState, model: Path, note: bytes) -> None:
-    purging.note_path(model).write_bytes(note)
+    intents.note_path(model).write_bytes(note)
     storage.rollback(model)
     storage.save(model, file_of(make_state(), 4))
     assert numbers(model) == [4, 3, 2, 1]
-    assert not purging.note_path(model).exists()
+    assert not intents.note_path(model).exists()
 
 
 def test_a_damaged_file_keeps_its_generations(cut_off: Path) -> None:
