@@ -87,23 +87,31 @@ class SharedModel:
     def forget(self, name: str) -> None:
         """Remove a class."""
         with self._changing("forget"):
-            self._learner.forget(name)
-            self.diary.forgot(name)
+            try:
+                self._learner.forget(name)
+            finally:
+                if name not in self.state.classes:
+                    self.diary.forgot(name)
 
     def rename(self, old: str, new: str) -> None:
         """Give a class another name."""
         with self._changing("rename"):
-            self._learner.replace(classes=[new if name == old else name for name in self.state.classes])
-            self.diary.renamed(old, new)
+            try:
+                self._learner.replace(classes=[new if name == old else name for name in self.state.classes])
+            finally:
+                if new in self.state.classes:
+                    self.diary.renamed(old, new)
 
     def dampen(
         self, name: str, samples: Float32, retained: Float32, names: list[str], options: DampeningOptions
     ) -> DampeningReport:
         """Remove a class from a gradient readout and dampen what served it."""
         with self._changing("forget"):
-            report = self._learner.dampen(name, samples, retained, names, options)
-            self.diary.forgot(name)
-            return report
+            try:
+                return self._learner.dampen(name, samples, retained, names, options)
+            finally:
+                if name not in self.state.classes:
+                    self.diary.forgot(name)
 
     def boundary(self) -> None:
         """Open a task boundary under the gradient readout."""
