@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.ledger.ledger import LETTERS
 from ssd_edge_runtime.model import EdgeModel
-from ssd_edge_runtime.model_file.header import file_digest
+from ssd_edge_runtime.model_file import read_file
+from ssd_edge_runtime.model_file.header import read_header
+from ssd_edge_runtime.network.features import features_digest
 from ssd_edge_runtime.storage import records
+from ssd_edge_runtime.storage.atomic import sync_folder
 from ssd_edge_runtime.storage.journal import Journal, journal_path
 from ssd_edge_runtime.storage.seals import UNSEALED, Seal
 
@@ -29,14 +34,46 @@ class Unfinished:
     """As given with the last checkpoint; empty if there was none."""
     ended: str | None
     """Digest of the file that it was about to be saved as, if it came so far."""
+    features: str | None = None
+    """Digest of what makes the codes in it; None in a journal of an earlier version, and where it holds none."""
+    classes: list[str] | None = None
+    """What the model knew at the beginning, which the order of samples depends on."""
 
     def finished(self, target: Path) -> bool:
-        """Whether that file is in its place: nothing was lost but the report."""
-        return self.ended is not None and target.exists() and file_digest(target) == self.ended
+        """Whether that file is in its place, or what grew from it: nothing was lost but the report."""
+        if self.ended is None or not target.exists():
+            return False
+        try:
+            header = read_header(read_file(target))
+        except EdgeModelError:
+            return False
+        return self.ended == header.digest or self.ended[:LETTERS] in header.manifest.ledger.ancestors()
 
-    def void(self, digest: str | None) -> bool:
-        """Whether it belongs to another file than the one with ``digest``."""
+    def of_another(self, digest: str | None) -> bool:
+        """Whether it began from another file than the one with ``digest``."""
         return self.parent != digest
+
+    def fits(self, model: EdgeModel) -> bool:
+        """Whether its lessons can be added to ``model``, exactly, whatever file they began from."""
+        return self.features is not None and self.features == features_digest(model.state)
+
+    def move(self, model: EdgeModel, seal: Seal = UNSEALED) -> Unfinished:
+        """Let it go on from ``model``, which it fits, as if it had begun there; atomic. Raises OSError."""
+        head = records.decode(self.journal[0])[0] | {"parent": model.digest}
+        lessons = [self.journal[index] for index in range(1, len(self.journal))]
+        lessons = [record for record in lessons if "progress" in records.decode(record)[0]]
+        self.journal = Journal.create(self.journal.path, records.encode(head, {}), *lessons, seal=seal)
+        self.parent, self.ended = head["parent"], None
+        return self
+
+    def set_aside(self) -> Path:
+        """Rename the journal, so that no other takes its place; returns where it is. Raises OSError."""
+        stem = f"{self.journal.path.name}-{self.parent[:12]}"
+        names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+        place = next(p for p in map(self.journal.path.with_name, names) if not p.exists())
+        self.journal.path.rename(place)
+        sync_folder(place.parent)
+        return place
 
     def replay(self, model: EdgeModel) -> list[str]:
         """Bring ``model``, just loaded from the parent file, to the last checkpoint.
@@ -79,7 +116,8 @@ def find(target: Path, seal: Seal = UNSEALED) -> Unfinished | None:
         fields = records.decode(journal[index])[0]
         progress = fields.get("progress", progress)
         ended = fields.get("digest") if fields.get("kind") == END else None
-    return Unfinished(journal, plan, parent, progress, ended)
+    features, classes = head.get("features"), head.get("classes")
+    return Unfinished(journal, plan, parent, progress, ended, features, classes)
 
 
 class Checkpoints:
@@ -154,7 +192,11 @@ class Checkpoints:
             self._model.record({})
 
     def _head(self) -> bytes:
-        return records.encode({"kind": BEGIN, "plan": self._plan, "parent": self._parent()}, {})
+        state = self._model.state
+        head: dict[str, Any] = {"kind": BEGIN, "plan": self._plan, "parent": self._parent()}
+        if not self.whole:
+            head |= {"features": features_digest(state), "classes": state.classes}
+        return records.encode(head, {})
 
     def _parent(self) -> str:
         digest = self._model.digest

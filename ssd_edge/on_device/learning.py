@@ -95,7 +95,7 @@ class Lesson:
     stop: Stop
 
     def __post_init__(self) -> None:
-        self._known = self.change.model.classes_
+        self._known = self._ordered_by = self.change.model.classes_
         self.journaled = 0
         """Samples of all passes that the journal holds, where it was stopped."""
 
@@ -105,6 +105,8 @@ class Lesson:
         deciding = self._deciding()
         options = options_for(model, self.plan)
         unfinished = look(change, deciding, self.how, self.tell)
+        if unfinished and unfinished.classes is not None:
+            self._ordered_by = unfinished.classes
         solved_by = analytic_options(model, self.plan)
         report: dict[str, Any] = {"samples": len(self.dataset), "epochs": self.plan.epochs}
         if unfinished and unfinished.finished(change.target):
@@ -139,7 +141,7 @@ class Lesson:
         model, own = self.change.model, self.change.model.learning
         dataset, total = self.dataset, len(self.dataset) * self.plan.epochs
         pace, learned = Pace(self.how), 0
-        calls = passes(dataset, self.plan, self.how.every, self._known, own.batch_size if own else 128)
+        calls = passes(dataset, self.plan, self.how.every, self._ordered_by, own.batch_size if own else 128)
         for number, samples in enumerate(calls, 1):
             if self.stop():
                 if number - 1 > done.get("calls", 0):

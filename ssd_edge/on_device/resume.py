@@ -56,24 +56,22 @@ def look(
 
     Raises OptionError where samples could be counted twice, or where there is nothing to resume.
     """
-    path, model = journal_path(change.target), change.model
+    path = journal_path(change.target)
     if how.discard:
         return None
     found = find(change.target, change.keys.seal)
-    if found and endless and found.finished(change.target):
+    done = found is not None and found.finished(change.target)
+    if found and done and endless:
         return None
-    if found is None or (not found.finished(change.target) and found.void(model.digest)):
-        why = f"{path} is void: the file that it began from has changed since" if found else f"there is no {path}"
-        OptionError.unless(endless or not how.resume, f"nothing to resume: {why}")
-        if found:
-            tell(f"note: {why}")
+    if found and not done and found.of_another(change.model.digest):
+        return carried(found, change, plan, how, tell)
+    if found is None:
+        OptionError.unless(endless or not how.resume, f"nothing to resume: there is no {path}")
         return None
     if how.resume:
-        OptionError.unless(
-            found.plan == plan, f"{path} was begun {difference(found.plan, plan)}: resume with the same"
-        )
+        check_plan(found, plan)
         return found
-    if found.finished(change.target):
+    if done:
         if found.plan == plan:
             raise OptionError(
                 f"{change.target} has learned just this; the process that did was killed as it ended. "
@@ -86,6 +84,42 @@ def look(
             "--resume goes on with it, --discard starts over"
         )
     return None
+
+
+def carried(
+    found: Unfinished, change: Change, plan: dict[str, Any], how: Resuming, tell: Tell
+) -> Unfinished | None:
+    """A journal that began from another file than the one that learns now: moved over to that, or set aside.
+
+    None where nothing is there to go on from. Raises OptionError, naming both, where nobody asked for either.
+    """
+    samples, fits = found.progress.get("samples", 0), found.fits(change.model)
+    if not samples:
+        return None
+    told = (
+        f"{found.journal.path} holds {samples} samples learned on top of the file {found.parent[:12]}..., "
+        f"but the model is {str(change.model.digest)[:12]}... now"
+    )
+    if not how.resume:
+        cure = "adds them to it, exactly" if fits else "keeps them under another name, as the features differ"
+        raise OptionError(f"{told}: --resume {cure}; --discard drops them")
+    if fits:
+        check_plan(found, plan)
+        tell(f"note: {told}: with the same features, so that they move over to it")
+        return found.move(change.model, change.keys.seal)
+    place = found.set_aside()
+    tell(
+        f"note: {told}, with other features: they are kept as {place}. "
+        "Beside a copy of that file, as FILE.learning, they can be resumed"
+    )
+    return None
+
+
+def check_plan(found: Unfinished, plan: dict[str, Any]) -> None:
+    """Raise OptionError unless a journal was begun by ``plan``."""
+    OptionError.unless(
+        found.plan == plan, f"{found.journal.path} was begun {difference(found.plan, plan)}: resume with the same"
+    )
 
 
 def go_on(work: Checkpoints, unfinished: Unfinished, tell: Tell) -> None:

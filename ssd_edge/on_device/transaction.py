@@ -116,10 +116,10 @@ def changing(
 def refuse_unfinished(target: Path, digest: str | None, seal: Seal = UNSEALED) -> None:
     """Refuse another change of a file while learning that was cut off could still go on from it."""
     found = find(target, seal)
-    if found and found.progress and not found.void(digest) and not found.finished(target):
+    if found and found.progress and not found.of_another(digest) and not found.finished(target):
         raise OptionError(
-            f"{journal_path(target)} holds {found.progress['samples']} samples of learning that was cut off, "
-            "which this change would make void: finish it with ssd-edge learn --resume, or delete that file"
+            f"{journal_path(target)} holds {found.progress['samples']} samples of learning that was cut off: "
+            "finish it with ssd-edge learn --resume, or drop it with --discard"
         )
 
 

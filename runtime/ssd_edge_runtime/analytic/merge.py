@@ -14,9 +14,9 @@ from ssd_edge_runtime.analytic.solver import solve_rounded
 from ssd_edge_runtime.analytic.statistics import check_room, select_classes
 from ssd_edge_runtime.arrays import Int64
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.network.features import same_features
 from ssd_edge_runtime.network.writable import drop_class, writable_copy
 from ssd_edge_runtime.sparse.exact import code_step
-from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Statistics
 
 
@@ -171,35 +171,9 @@ def _check_pair(state: ModelState, other: ModelState, name: str, than: str) -> N
     _check_learns(state, name)
     if state.encoder != other.encoder:
         raise EdgeModelError(f"{name} has another encoder than {than}: their features differ")
-    if not _same_features(state, other):
+    if not same_features(state, other):
         raise EdgeModelError(f"{name} has other hidden weights than {than}: their features differ")
     if state.analytic != other.analytic:
         raise EdgeModelError(f"{name} has other analytic options than {than}")
     if _statistics(state).code_bits != _statistics(other).code_bits:
         raise EdgeModelError(f"{name} has statistics of other codes than {than}: export both by one version")
-
-
-def _same_features(a: ModelState, b: ModelState) -> bool:
-    if a.input_shape != b.input_shape or a.epsilon != b.epsilon or len(a.layers) != len(b.layers):
-        return False
-    if (a.center is None) != (b.center is None):
-        return False
-    if a.center is not None and b.center is not None and not np.array_equal(a.center, b.center):
-        return False
-    if a.normalized_first != b.normalized_first or not _same_sketch(a.sketch, b.sketch):
-        return False
-    return all(_same_weights(one, other) for one, other in zip(a.layers, b.layers, strict=True))
-
-
-def _same_sketch(a: Sketch | None, b: Sketch | None) -> bool:
-    return b is None if a is None else a.same_as(b)
-
-
-def _same_weights(a: Layer, b: Layer) -> bool:
-    return (
-        a.k == b.k
-        and a.weights.shape == b.weights.shape
-        and np.array_equal(a.weights.indptr, b.weights.indptr)
-        and np.array_equal(a.weights.columns, b.weights.columns)
-        and np.array_equal(a.weights.values, b.weights.values)
-    )

@@ -38,14 +38,6 @@ class Sketch:
         np.cumsum(np.bincount(self.sums, minlength=self.width), out=indptr[1:])
         return CSRMatrix(indptr, order, self.signs[order].astype(np.float32), (self.width, len(self.sums)))
 
-    def same_as(self, other: Sketch | None) -> bool:
-        """Whether ``other`` makes the same sums."""
-        return other is not None and bool(
-            self.width == other.width
-            and np.array_equal(self.sums, other.sums)
-            and np.array_equal(self.signs, other.signs)
-        )
-
     def of_rows(self, rows: Float32) -> Float32:
         """The sketch of each row, float32 (N, d) -> (N, width)."""
         return np.ascontiguousarray(self.matrix.matmat(np.ascontiguousarray(rows.T)).T)

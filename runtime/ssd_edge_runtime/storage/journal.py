@@ -26,6 +26,14 @@ def journal_path(target: Path) -> Path:
     return beside(target, "learning")
 
 
+def remove_journals(target: Path) -> None:
+    """Delete the journal beside ``target``, and those of it that were set aside. Raises OSError."""
+    journal = journal_path(target)
+    for path in journal.parent.iterdir():
+        if path.name == journal.name or path.name.startswith(f"{journal.name}-"):
+            path.unlink(missing_ok=True)
+
+
 class Journal:
     """Records in the order written, as many as are whole.
 

@@ -9,7 +9,7 @@ from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import checked_digest
 from ssd_edge_runtime.storage import generations, intents, leftovers
 from ssd_edge_runtime.storage.atomic import sync_folder
-from ssd_edge_runtime.storage.journal import journal_path
+from ssd_edge_runtime.storage.journal import remove_journals
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
 
@@ -27,7 +27,7 @@ def purge(path: str | os.PathLike[str], *, lock_timeout: float = 10.0) -> int:
     with locked(place, lock_timeout):
         checked_digest(read_file(place))
         leftovers.remove_beside(place)
-        journal_path(place).unlink(missing_ok=True)
+        remove_journals(place)
         count = len(generations.stored_files(place))
         _drop(place)
         return count
@@ -46,7 +46,7 @@ def finish(path: str | os.PathLike[str], *, journal: bool = True) -> None:
         intents.conclude(place)
         return
     if journal:
-        journal_path(place).unlink(missing_ok=True)
+        remove_journals(place)
     _drop(place)
 
 
