@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import click
 
 from ssd_edge.cli.help import write_terms
-from ssd_edge.cli.terminal import printable
+from ssd_edge.cli.terminal import printable, put_aside
 
 COMMANDS = {
     "demo": "The whole job on an embedded data set, in under a minute.",
@@ -87,9 +89,13 @@ class LazyGroup(click.Group):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Read what stands behind it, and run the command."""
-        with escaping():
-            return super().invoke(ctx)
+        """Read what stands behind it, and run the command; Ctrl-C has the status that a shell gives it."""
+        try:
+            with escaping():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            put_aside("stopped\n")
+            sys.exit(128 + signal.SIGINT)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Usage, example, text, options, commands, words."""

@@ -7,7 +7,6 @@ import functools
 import importlib.util
 import json
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -43,9 +42,6 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             with notes(), delivering(reads_only()):
                 return function(*args, **kwargs)
-        except KeyboardInterrupt:
-            say("stopped")
-            sys.exit(128 + signal.SIGINT)
         except (SSDEdgeError, OSError, MemoryError) as error:
             if debug:
                 raise

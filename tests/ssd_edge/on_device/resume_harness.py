@@ -24,6 +24,9 @@ from ssd_edge.on_device import learn
 
 CALLS = ("write", "fsync", "ftruncate", "replace", "unlink", "link", "mkdir")
 os.environ["SOURCE_DATE_EPOCH"] = "1800000000"  # bytes are compared
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+STOPPED = [128 + number for number in SIGNALS] + [-number for number in SIGNALS]
+"""Statuses of a command that was stopped, in good order or dead before it could listen."""
 assert learn  # what a command imports is loaded before the first fork
 
 
@@ -33,16 +36,18 @@ def command(arguments: list[str], prepare: Callable[[], None]) -> int:
     child = os.fork()
     if child:
         return child
-    status = 99
+    status = STOPPED[0]  # should Ctrl-C come before all else
     try:
         prepare()
         error = StringIO()
         with redirect_stdout(StringIO()), redirect_stderr(error):
             try:
-                main(arguments, standalone_mode=False)
-                status = 0
+                status = main(arguments, standalone_mode=False) or 0
             except SystemExit as end:
                 status = int(end.code or 0)
+            except Exception:
+                status = 99
+                raise
         if status == 2 and "nothing to resume: there is no" in error.getvalue():
             status = 3
         elif status:
@@ -71,9 +76,9 @@ def die_at(number: int) -> Callable[[], None]:
     return lambda: [wrap(name) for name in CALLS] and None
 
 
-def kill_after(child: int, seconds: float) -> None:
+def kill_after(child: int, seconds: float, number: signal.Signals) -> None:
     time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
+    os.kill(child, number)
 
 
 def until_done(arguments: list[str], model: Path, parent: bytes, cut: Callable[[list[str]], int]) -> int:
@@ -86,7 +91,7 @@ def until_done(arguments: list[str], model: Path, parent: bytes, cut: Callable[[
         if status == 3:
             # No journal: it had not begun, or had ended.
             status = 0 if model.read_bytes() != parent else cut(arguments)
-        assert status in (0, 77, -signal.SIGKILL), status
+        assert status in (0, 77, *STOPPED), status
     return resumes
 
 
@@ -109,7 +114,7 @@ def rounds(mode: str, arguments: list[str], length: float, count: int, seed: int
             child = command(args, lambda: None)
             if len(fired) < 2:
                 fired.append(True)
-                kill_after(child, rng.random() * length * 1.1)
+                kill_after(child, rng.random() * length * 1.1, rng.choice(SIGNALS))
             return wait(child)
 
         yield cut
