@@ -14,7 +14,7 @@ from encoders import images, tiny_encoder
 from ssd_edge.data import Dataset
 from ssd_edge_export import ExportOptions, Weights, export_model, verify
 from ssd_edge_export.verification.torch_network import network_of
-from ssd_edge_export.verification.verification import TOLERANCE, term_scale
+from ssd_edge_export.verification.trial import TOLERANCE, term_scale
 from ssd_edge_runtime import EdgeModel, model_file
 
 N, K, WIDTH, CLASSES = 40, 5, 20, ("a", "b", "c")

@@ -29,7 +29,7 @@ ORDER = {
         "onnx",
         "sparse",
         "detector | names | ledger",
-        "options | files | memory",
+        "options | files | memory | confinement",
         "errors | arrays | lazy",
     ),
     "ssd_edge_export": (

@@ -13,14 +13,8 @@ from ssd_edge.training import Run, train
 from ssd_edge_export import ExportOptions, PruneOptions, Weights, export_model, prune
 from ssd_edge_export.export import state_of_run, state_of_weights
 from ssd_edge_export.verification.torch_network import network_of
-from ssd_edge_export.verification.verification import (
-    TOLERANCE,
-    onnxruntime_logits,
-    probe,
-    term_scale,
-    torch_logits,
-    verify,
-)
+from ssd_edge_export.verification.trial import TOLERANCE, onnxruntime_logits, probe, term_scale, torch_logits
+from ssd_edge_export.verification.verification import verify
 from ssd_edge_runtime import EdgeModel, analytic, model_file, storage
 from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
 from ssd_edge_runtime.network.engines import CSREngine

@@ -1,53 +1,62 @@
-"""``ssd_edge_export.verify``: digest, structure, and the same logits from every engine here. Torch is optional."""
+"""``ssd_edge_export.verify``: judged first, then run: structure, digest, signature, and every engine's logits."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable
+import json
+from collections.abc import Iterator
 from os import PathLike
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ssd_edge_export.verification.report import Check, Report
 from ssd_edge_runtime import model_file
-from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.encoder import Encoder, EncoderSession
+from ssd_edge_runtime.confinement import ConfinedProcess, Limits
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.memory import free_memory
-from ssd_edge_runtime.network.engines import CSREngine, folding_bytes
-from ssd_edge_runtime.network.preprocess import preprocess
-from ssd_edge_runtime.onnx.session import open_session
+from ssd_edge_runtime.model_file.header import checked_digest
+from ssd_edge_runtime.network.engines import folding_bytes
 from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.storage import signing
+from ssd_edge_runtime.storage.trust import Trust
 
 if TYPE_CHECKING:
     from ssd_edge.training import Run
 
-Logits = Callable[[bytes, ModelState, Float32], Float32]
-TOLERANCE = 1e-5
-"""Largest difference of logits, relative to the sum of the absolute terms that make up a logit."""
-SAMPLES = 64
-BLOCKS = 8
-"""Calls that ONNX Runtime answers them in: an encoder holds much for each sample."""
+TRIAL = "ssd_edge_export.verification.trial"
+SECONDS = 120.0
+MEMORY, PER_BYTE = 1 << 30, 16
+"""Bytes that running a file may take: the libraries, and so many for each byte of it; dense weights on top."""
 
 
-def verify(path: str | PathLike[str], against: Run | str | PathLike[str] | None = None) -> Report:
-    """Check a model file; nothing raises but OSError for a file that cannot be read.
+def verify(
+    path: str | PathLike[str],
+    against: Run | str | PathLike[str] | None = None,
+    *,
+    public_key: str | PathLike[str] | None = None,
+    limits: Limits | None = None,
+) -> Report:
+    """Check a model file; nothing raises but OSError for a file that cannot be read, and for ``public_key``.
 
-    Digest; structure (this package's reader, and ONNX's full check); the logits of the CSR engine, ONNX Runtime
-    and torch, where installed, on seeded samples. ``against``, a run or its folder (needs torch): that the file
-    holds what exporting the run gives; raises DataError where it is no run.
+    Size, structure, digest; the signature, where ``public_key`` or SSD_EDGE_TRUSTED_KEYS ask for one. Only a file
+    that is sound so far is run, in a process of its own with ``limits``, whose end is an answer: ONNX's full
+    check, and the logits of the CSR engine, ONNX Runtime and torch, where installed, on seeded samples.
+    ``limits``: if not given, 1 GiB and what the file's size and its dense weights ask for, and two minutes.
+    ``against``, a run or its folder (needs torch): that the file holds what exporting the run gives; raises
+    DataError where it is no run.
 
     >>> report = verify("model.onnx", against="runs/first")  # doctest: +SKIP
     >>> report.ok, [check.detail for check in report.checks]  # doctest: +SKIP
     """
     report = Report(str(path))
+    if public_key is not None:
+        signing.public_key(public_key)
     data = model_file.read_file(path)
     state = _read(report, data)
     if state is None:
         return report
-    report.checks.append(_guarded("onnx checker", lambda: check_onnx(data)))
-    report.checks.extend(check_logits(data, state))
+    report.checks.extend(check_signature(path, data, public_key))
+    if not report.ok:
+        report.checks.append(Check("engines", None, "not run, because of the above"))
+        return report
+    report.checks.extend(tried(data, limits or limits_for(state, len(data))))
     if against is not None:
         from ssd_edge_export.verification.against_run import compare
 
@@ -55,36 +64,38 @@ def verify(path: str | PathLike[str], against: Run | str | PathLike[str] | None 
     return report
 
 
-def check_logits(data: bytes, state: ModelState) -> list[Check]:
-    """The same logits from every engine here, each fed with what it takes: samples, or embeddings of them."""
-    samples = probe(state)
-    inputs, checks = samples, []
-    if state.encoder is not None:
-        inputs, check = check_encoder(state.encoder, samples)
-        checks.append(check)
-    reference = CSREngine(state).logits(inputs)
-    scale = term_scale(state, inputs)
-    checks.append(Check("csr engine", bool(np.isfinite(reference).all()), f"{SAMPLES} samples, finite logits"))
-    engines: tuple[tuple[str, Logits, Float32], ...] = (
-        ("onnxruntime", onnxruntime_logits, samples),
-        ("torch", torch_logits, inputs),
-    )
-    for name, engine, x in engines:
-        checks.append(_same_logits(name, engine, data, state, x, reference, scale))
-    return checks
+def limits_for(state: ModelState, size: int) -> Limits:
+    """What a file of ``size`` bytes may take while it is run."""
+    return Limits(MEMORY + PER_BYTE * size + folding_bytes(state), SECONDS)
 
 
-def check_encoder(encoder: Encoder, samples: Float32) -> tuple[Float32, Check]:
-    """Embeddings of samples; where it does not run, made-up ones, so that the rest is checked."""
-    told = (
-        f"{encoder.name}, {len(encoder.nodes)} operators, {encoder.width} values, digest {encoder.digest[:12]}..."
-    )
+def tried(data: bytes, limits: Limits) -> Iterator[Check]:
+    """The checks that run the file, and where its process ends before the last one, that and why."""
+    process = ConfinedProcess(TRIAL, limits)
     try:
-        return EncoderSession(encoder).embed(samples), Check("encoder", True, told)
+        for answer in process.stream(data):
+            check = json.loads(answer)
+            if check is None:
+                return
+            yield Check(**check)
     except EdgeModelError as error:
-        installed = importlib.util.find_spec("onnxruntime") is not None
-        made_up = np.random.default_rng(0).random((SAMPLES, encoder.width), np.float32)
-        return made_up, Check("encoder", False if installed else None, str(error))
+        yield Check("engines", False, str(error))
+    finally:
+        process.close()
+
+
+def check_signature(
+    path: str | PathLike[str], data: bytes, public_key: str | PathLike[str] | None
+) -> Iterator[Check]:
+    """That the owner of ``public_key`` has signed the file, and one of the keys that are trusted here."""
+    own = () if public_key is None else (public_key,)
+    for keys, owner in ((own, f"the owner of {public_key}"), (Trust.here().keys, "a trusted key")):
+        if keys:
+            try:
+                signing.check(path, data, keys)
+                yield Check("signature", True, f"by {owner}")
+            except EdgeModelError as error:
+                yield Check("signature", False, str(error))
 
 
 def _read(report: Report, data: bytes) -> ModelState | None:
@@ -94,91 +105,10 @@ def _read(report: Report, data: bytes) -> ModelState | None:
     except EdgeModelError as error:
         report.checks.append(Check("structure", False, str(error)))
         return None
-    digest = model_file.digest_of(data)
-    try:
-        model_file.from_bytes(data)
-        report.checks.append(Check("digest", True, digest))
-    except EdgeModelError as error:
-        report.checks.append(Check("digest", False, str(error)))
     entries = ", ".join(f"{layer.name} {layer.weights.nonzeros} weights" for layer in state.layers)
     report.checks.append(Check("structure", True, f"{len(state.classes)} classes, {entries}"))
+    try:
+        report.checks.append(Check("digest", True, checked_digest(data)))
+    except EdgeModelError as error:
+        report.checks.append(Check("digest", False, str(error)))
     return state
-
-
-def _guarded(name: str, action: Callable[[], str]) -> Check:
-    """A check that fails, with its first line, by whatever ``action`` raises."""
-    try:
-        return Check(name, True, action())
-    except Exception as error:
-        lines = str(error).splitlines()
-        return Check(name, False, lines[0] if lines else type(error).__name__)
-
-
-def check_onnx(data: bytes) -> str:
-    """ONNX's own full check; raises what the checker raises."""
-    import onnx
-
-    model = onnx.load_model_from_string(data)
-    onnx.checker.check_model(model, full_check=True)
-    domains = {node.domain for node in model.graph.node}
-    if domains - {""}:
-        raise EdgeModelError(f"operators of other domains: {', '.join(sorted(domains - {''}))}")
-    return f"full check passed, opset {model.opset_import[0].version}, standard operators only"
-
-
-def probe(state: ModelState) -> Float32:
-    """Seeded samples float32 (SAMPLES, values): half uniform in [0, 1], half Gaussian, the last one zero."""
-    rng, width = np.random.default_rng(0), state.sample_width
-    samples = rng.random((SAMPLES, width), np.float32)
-    samples[SAMPLES // 2 :] = rng.standard_normal((SAMPLES - SAMPLES // 2, width), np.float32)
-    samples[-1] = 0.0
-    return samples
-
-
-def term_scale(state: ModelState, samples: Float32) -> float:
-    """Largest ``sum_i |V_ci| a_i + |b_c|`` over samples, classes and the active neurons i of the last layer.
-
-    Rounding errors are in proportion to this: not to ``z = a - I``, which may be a small difference.
-    """
-    u = preprocess(samples.reshape(len(samples), -1), state).T
-    for layer in state.layers:
-        a = np.maximum(layer.weights.matmat(np.ascontiguousarray(u.T, np.float32)).T, 0.0)
-        inhibition = -np.partition(-a, layer.k, axis=1)[:, layer.k : layer.k + 1]
-        u = np.maximum(a - inhibition, 0.0)
-    terms = np.where(u > 0.0, a, 0.0) @ np.abs(state.readout.weights).T
-    bias = 0.0 if state.readout.bias is None else np.abs(state.readout.bias)
-    return float(np.max(terms + bias)) or 1.0
-
-
-def _same_logits(
-    name: str, engine: Logits, data: bytes, state: ModelState, x: Float32, reference: Float32, scale: float
-) -> Check:
-    if importlib.util.find_spec(name) is None:
-        return Check(name, None, "not installed here")
-    if name == "onnxruntime" and (needed := folding_bytes(state)) > free_memory():
-        return Check(name, None, f"skipped: needs about {needed / 2**20:.0f} MiB of memory, more than is free")
-    try:
-        logits = engine(data, state, x)
-    except Exception as error:
-        return Check(name, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
-    worst = float(np.abs(logits - reference).max()) / scale
-    return Check(name, worst <= TOLERANCE, f"logits as the csr engine's: off by {worst:.1e} at most")
-
-
-def onnxruntime_logits(data: bytes, state: ModelState, x: Float32) -> Float32:
-    """A bare session on the file as it is: no custom operator, nothing of this package."""
-    session = open_session(data, threads=0)
-    blocks = np.array_split(x.reshape(-1, *state.input_shape), BLOCKS)
-    logits: Float32 = np.concatenate([session.run(["logits"], {"input": block})[0] for block in blocks])
-    return logits
-
-
-def torch_logits(data: bytes, state: ModelState, x: Float32) -> Float32:
-    """The trainer's own network with the file's weights."""
-    import torch
-
-    from ssd_edge_export.verification.torch_network import network_of
-
-    with torch.no_grad():
-        logits: Float32 = network_of(state)(torch.from_numpy(x)).numpy()
-    return logits
