@@ -119,10 +119,10 @@ class Lesson:
                 return report | self._stopped(work)
             report["resumed"] = done.get("samples", 0)
             report["classes_added"] = [name for name in model.classes_ if name not in self._known]
-            after = self._score()
-            report |= {"checkpoints": work.count} | self._verdict(before, after)
+            change.guard = self._score()
+            report |= {"checkpoints": work.count} | self._verdict(before, change.guard)
             if report["kept"]:
-                report |= {"withheld": model.withheld_} | change.save(work.announce, after)
+                report |= {"withheld": model.withheld_} | change.save(work.announce)
             else:
                 report |= {"file": str(change.target), "generation": None, "classes": self._known}
             work.drop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.guard import Guard
 from ssd_edge.on_device.inputs import Loading, load_model
 from ssd_edge.on_device.keys import Keys
+from ssd_edge.on_device.once import once
 from ssd_edge.on_device.transaction import Change
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime import rebase as rebase_model
 from ssd_edge_runtime.errors import EdgeModelError, OptionError
 from ssd_edge_runtime.model_file import load
 from ssd_edge_runtime.storage import KEEP, locked
-from ssd_edge_runtime.storage.purging import finish
+from ssd_edge_runtime.storage.places import place_of
 
 BEYOND_CHANCE = 1.64
 """Standard deviations (McNemar's test) by which answers must be worse with a device: once in 20 by chance."""
@@ -34,7 +35,7 @@ def merge(
     *,
     guard: Guard | None = None,
     leave_one_out: bool = False,
-    rename: Mapping[str, Mapping[str, str]] | None = None,
+    rename: dict[str, dict[str, str]] | None = None,
     force: bool = False,
     root: str | Path | None = None,
     reading: Reading = Reading(),
@@ -83,10 +84,14 @@ def merge(
         unsaved = {"file": str(output), "generation": None, "classes": merged.classes_}
         return {**unsaved, "samples_seen": merged.samples_seen_, **report}
     with locked(output, lock_timeout):
-        finish(output)
-        check_classes(merged, Path(output), force)
-        saved = Change(merged, Path(output), keep, keys, note).save(guard=after)
-    return saved | report
+        change = Change(merged, Path(output), keep, keys, note, after)
+        request = {"merge": [device.digest for device in devices], "base": start.digest, "rename": rename or {}}
+
+        def check() -> dict[str, Any]:
+            check_classes(merged, change.target, force)
+            return report
+
+        return once(change, request, check)
 
 
 def rebase(
@@ -118,16 +123,21 @@ def rebase(
     """
     keys.check()
     with locked(output, lock_timeout):
-        finish(output)
-        models = [load_model(path, loading, keys, tell) for path in (mine, old, new)]
-        carried = rebase_model(*models)
-        check_classes(carried, Path(output), force)
-        gained = carried.samples_seen_ - models[2].samples_seen_
-        return Change(carried, Path(output), keep, keys, note).save() | {"carried": gained}
+        device, start, onto = (load_model(path, loading, keys, tell) for path in (mine, old, new))
+        change = Change(onto, Path(output), keep, keys, note)
+        if place_of(mine) != place_of(output):
+            change.source = device.digest
+
+        def carry() -> dict[str, Any]:
+            change.model = rebase_model(device, start, onto)
+            check_classes(change.model, change.target, force)
+            return {"carried": change.model.samples_seen_ - onto.samples_seen_}
+
+        return once(change, {"rebase": {"from": start.digest, "onto": onto.digest}}, carry)
 
 
 def rename_classes(
-    paths: Sequence[str | Path], devices: Sequence[EdgeModel], rename: Mapping[str, Mapping[str, str]]
+    paths: Sequence[str | Path], devices: Sequence[EdgeModel], rename: dict[str, dict[str, str]]
 ) -> None:
     """Rename classes of loaded models; raises OptionError where no model is called so, or more than one."""
     for called, names in rename.items():

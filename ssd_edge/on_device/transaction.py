@@ -47,6 +47,8 @@ class Change:
     keep: int
     keys: Keys
     note: str = ""
+    guard: float | None = None
+    """Accuracy on a guard's data, for the file's history."""
     saved: bool = False
     """Whether what stands at ``target`` is a checkpoint of this very change, and so no generation to return to."""
     source: str | None = None
@@ -58,15 +60,11 @@ class Change:
         return self.target.stat().st_size if self.target.exists() else 0
 
     def save(
-        self,
-        announce: Callable[[str], None] = lambda digest: None,
-        guard: float | None = None,
-        unnamed: Collection[str] = (),
+        self, announce: Callable[[str], None] = lambda digest: None, unnamed: Collection[str] = ()
     ) -> dict[str, Any]:
         """Save atomically; once this returns it is on storage.
 
-        ``announce`` hears the new digest before. History tells ``guard``, an accuracy, and names the classes
-        ``unnamed`` no more.
+        ``announce`` hears the new digest before; history names the classes ``unnamed`` no more.
         """
         sign = self.keys.signer(self.target)
 
@@ -74,7 +72,7 @@ class Change:
             sign(digest)
             announce(digest)
 
-        remarks = Remarks(self.note, guard, self.keys.fingerprint(), unnamed)
+        remarks = Remarks(self.note, self.guard, self.keys.fingerprint(), unnamed)
         self.model.save(self.target, keep=self.keep, keep_replaced=not self.saved, announce=both, remarks=remarks)
         self.saved = True
         self.keys.trust.remember(self.target, self.model.state)

@@ -12,7 +12,19 @@ import pytest
 from faults import Fault, attempt
 from small_models import samples
 
-from ssd_edge.on_device import Resuming, Saving, forget, history, learn, once, purge, rename, rollback
+from ssd_edge.on_device import (
+    Resuming,
+    Saving,
+    forget,
+    history,
+    learn,
+    merge,
+    once,
+    purge,
+    rebase,
+    rename,
+    rollback,
+)
 from ssd_edge_runtime import EdgeModel, storage
 from ssd_edge_runtime.errors import EdgeModelError, OptionError
 from ssd_edge_runtime.storage import intents
@@ -32,19 +44,31 @@ VERBS: dict[str, Verb] = {
     "rollback": rollback,
     "rollback by name": lambda model: rollback(model, 1),
     "purge": lambda model: purge(model) | {"purged": None},
+    "rebase": lambda model: rebase(model, model.with_name("old.onnx"), model.with_name("new.onnx"), model),
+    "rebase into another file": lambda model: rebase(
+        model, model.with_name("old.onnx"), model.with_name("new.onnx"), model.with_name("out.onnx")
+    ),
+    "merge": lambda model: merge(
+        [model, model.with_name("new.onnx")], model.with_name("old.onnx"), model.with_name("out.onnx")
+    ),
 }
 
 
 @pytest.fixture
 def kept(edge_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model that learned the lesson twice, and its earlier generations."""
+    """A folder with a model that learned the lesson twice, its earlier generations, and two files of its line."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+    old, new = edge_file.with_name("old.onnx"), edge_file.with_name("new.onnx")
+    shutil.copy(edge_file, old)
+    learn(edge_file, samples(5, 20), saving=Saving(new))
     for _ in range(2):
         learn(edge_file, LESSON)
     folder = tmp_path / "kept"
     folder.mkdir()
     shutil.move(edge_file, folder)
     shutil.move(edge_file.with_name("model.onnx.generations"), folder)
+    for file in (old, new):
+        shutil.move(file, folder)
     return folder
 
 
