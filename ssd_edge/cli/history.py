@@ -36,7 +36,7 @@ def command(model: Path, as_json: bool) -> None:
     for row in document["generations"]:
         plain(as_text(row))
     shown = [row["entry"] for row in document["generations"]]
-    others = [entry for entry in document["entries"] if entry not in shown]
+    others = [entry for entry in document["entries"] if {**entry, "file": ""} not in shown]
     if others:
         plain("before, and elsewhere:")
     for entry in others:
