@@ -69,6 +69,7 @@ def later(model: EdgeModel) -> bytes:
 
 
 def check(make, verb: Verb, error: type[BaseException], places: int, seed: int) -> None:
+    verb(made(make))  # what is imported and remembered at first is no part of what follows
     counting = Injection()
     model = made(make)
     before, then = facts(model), later(made(make))
