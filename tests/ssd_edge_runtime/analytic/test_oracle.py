@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from same_everywhere import digest, learned
 from small_models import gradient_state
 
 from ssd_edge_runtime import AnalyticOptions, EdgeModel, analytic
 from ssd_edge_runtime.analytic import gram
 from ssd_edge_runtime.model import rebase
 from ssd_edge_runtime.network.exact import exact_network
+from ssd_edge_runtime.sparse import exact, products
 from ssd_edge_runtime.sparse.exact import CODE_BITS
 from ssd_edge_runtime.state import ModelState, Readout
 
@@ -187,3 +189,20 @@ def test_five_thousand_operations(tmp_path: Path) -> None:
     for seed, widths in enumerate([(30,), (40, 24)], 2):
         (tmp_path / str(seed)).mkdir()
         Walk(widths, seed, tmp_path / str(seed)).go(2500, every=10)
+
+
+EVERYWHERE = "e29915b2822a28fe9a0f3679080cabe8bc2a02d6589cd414d122ddf268016a99"
+"""Found on x86-64 and, under emulation, on 64-bit Arm, by ``python tests/helpers/same_everywhere.py``."""
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in batches", "one by one"])
+@pytest.mark.parametrize("kernel", ["compiled", "public", "dense", "sparse"])
+def test_what_is_learned_is_the_same_on_every_machine(
+    kernel: str, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernel == "public":
+        for name in ("matvec", "matvecs"):
+            monkeypatch.setattr(products, f"_csr_{name}", getattr(products, f"_public_{name}"))
+    if kernel in ("dense", "sparse"):
+        monkeypatch.setattr(exact, "DENSE", 0.0 if kernel == "dense" else 1.0)
+    assert digest(learned(together)) == EVERYWHERE
