@@ -15,6 +15,7 @@ import numpy as np
 
 from ssd_edge.data import Dataset, load_data, save_npz
 from ssd_edge_runtime.errors import DataError, EdgeModelError, MissingExtraError
+from ssd_edge_runtime.storage.atomic import write_text
 
 TASKS, BASE_TASKS = 5, 4
 HIDDEN, K, EPOCHS, DENSITY = 500, 100, 10, 0.2
@@ -41,7 +42,7 @@ def run_demo(output: str | Path, *, seed: int = 0, tell: Tell = lambda message: 
     steps += _device(folder, tell)
     tell("measuring latency and memory")
     bench = on_device("bench", folder / "learned.onnx", *BENCH)
-    (folder / "bench.json").write_text(json.dumps(bench))
+    write_text(folder / "bench.json", json.dumps(bench))
     summary = {
         "out": str(folder),
         "steps": steps,
@@ -49,7 +50,7 @@ def run_demo(output: str | Path, *, seed: int = 0, tell: Tell = lambda message: 
         "latency": latencies(bench),
         "seconds": round(time.perf_counter() - begun, 1),
     }
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    write_text(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
     return summary
 
 
@@ -63,7 +64,7 @@ def fresh_folder(folder: Path) -> Path:
             raise DataError(f"{folder}: exists and holds no earlier demo: name another folder with -o")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / SUMMARY).write_text("{}\n")  # so that an interrupted demo can be run again
+    write_text(folder / SUMMARY, "{}\n")  # so that an interrupted demo can be run again
     return folder
 
 

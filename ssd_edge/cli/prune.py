@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.storage.folders import replacing_folder
 
 EXAMPLE = """\b
 Example:
@@ -79,9 +79,8 @@ def command(run: Path, output: Path | None, force: bool, as_json: bool, **option
         pruned = prune(trained, chosen, progress=progress)
     report = {"run": str(folder), **pruned.provenance["prune"], "accuracy": accuracy(trained, pruned)}
     pruned.metrics = {**pruned.metrics, "prune": report}
-    if folder.exists():
-        shutil.rmtree(folder)
-    pruned.save(folder)
+    with replacing_folder(folder) as fresh:
+        pruned.save(fresh)
     if as_json:
         emit_json(report)
     else:

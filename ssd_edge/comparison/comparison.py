@@ -12,7 +12,6 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -25,6 +24,8 @@ from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.training.api import train
 from ssd_edge.training.config import TrainConfig
 from ssd_edge_runtime.errors import DataError, OptionError
+from ssd_edge_runtime.storage.atomic import write_text
+from ssd_edge_runtime.storage.folders import scratch
 
 RAW, DOCUMENT, TABLE = "raw", "comparison.json", "table.txt"
 
@@ -61,8 +62,8 @@ def compare(
     table = make_rows({"data": str(data), **options}, methods, rows, widths)
     folder = None if output is None else _folder(Path(output), resume, force)
     configs = {_key(row, seed): row.seeded(seed) for row in table for seed in range(seeds)}
-    with TemporaryDirectory() if folder is None else nullcontext(folder) as place:
-        fronts = Fronts(Path(place))
+    with scratch() if folder is None else nullcontext(folder) as place:
+        fronts = Fronts(place)
         told = {key: {"config": _as_json(config), **_front(fronts, config)} for key, config in configs.items()}
         found = _kept(folder, told)
         missing = {key: (config, fronts.of(config)) for key, config in configs.items() if key not in found}
@@ -71,13 +72,13 @@ def compare(
             found[key] = metrics
             if folder is not None:
                 kept = {**told[key], "metrics": metrics}
-                (folder / RAW / f"{key}.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+                write_text(folder / RAW / f"{key}.json", json.dumps(kept, indent=2) + "\n")
             progress(len(found), len(configs))
     results = [[found[_key(row, seed)] for seed in range(seeds)] for row in table]
     comparison = summarize_rows(str(data), table, results)
     if folder is not None:
-        (folder / DOCUMENT).write_text(json.dumps(comparison.document, indent=2) + "\n", encoding="utf-8")
-        (folder / TABLE).write_text(comparison.text() + "\n", encoding="utf-8")
+        write_text(folder / DOCUMENT, json.dumps(comparison.document, indent=2) + "\n")
+        write_text(folder / TABLE, comparison.text() + "\n")
         plot_comparison(comparison.document, folder)
     return comparison
 

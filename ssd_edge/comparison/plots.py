@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ssd_edge.training.accuracy_plot import COLORS, draw_matrix
-from ssd_edge.training.figures import new_figure
+from ssd_edge.training.figures import new_figure, save_figure
 
 
 def plot_comparison(document: dict[str, Any], folder: Path) -> None:
@@ -38,7 +38,7 @@ def plot_over_tasks(document: dict[str, Any], path: Path) -> None:
     axes.set(xlabel="tasks seen", ylabel="mean accuracy on them", ylim=(0, 1), title=document["data"])
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 def plot_matrices(document: dict[str, Any], path: Path) -> None:
@@ -53,7 +53,7 @@ def plot_matrices(document: dict[str, Any], path: Path) -> None:
         axes = figure.add_subplot(lines, columns, i + 1)
         draw_matrix(axes, np.mean(row["accuracy_matrices"], axis=0), fontsize="small")
         axes.set_title(row["name"], fontsize="small")
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 def plot_width(document: dict[str, Any], path: Path) -> None:
@@ -67,7 +67,7 @@ def plot_width(document: dict[str, Any], path: Path) -> None:
         axes.errorbar([row["hidden"][0] for row in chosen], means, yerr=bars, marker="o", capsize=3, label=name)
     axes.set(xscale="log", xlabel="hidden neurons", ylabel="average accuracy", title=document["data"])
     axes.legend(fontsize="small")
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,6 +16,7 @@ from ssd_edge.data.limits import check_array, check_text, wanted
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.serving.labels import label_values
+from ssd_edge_runtime.storage.atomic import writing
 
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -80,11 +80,5 @@ def load_npz(path: Path) -> Dataset:
 
 def save_npz(path: Path, dataset: Dataset) -> None:
     """Write ``x`` float32, ``y`` int64 and ``classes`` unicode; the file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            np.savez(stream, x=dataset.x, y=dataset.y, classes=np.array(dataset.classes, dtype=np.str_))
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with writing(path) as stream:
+        np.savez(stream, x=dataset.x, y=dataset.y, classes=np.array(dataset.classes, dtype=np.str_))

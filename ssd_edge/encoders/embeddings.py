@@ -13,6 +13,7 @@ from ssd_edge.data.progress import Progress, in_parts, unwatched
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.storage.atomic import writing
 
 CACHE = "embeddings.cache"
 """The folder beside a run, shared by all runs there; it may be deleted at any time."""
@@ -82,13 +83,8 @@ class Embeddings:
             self._memory[key] = embeddings
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f"{key}.{os.getpid()}.tmp"
-        try:
-            with temporary.open("wb") as stream:
-                np.save(stream, embeddings)
-            temporary.replace(self.folder / f"{key}.npy")
-        finally:
-            temporary.unlink(missing_ok=True)
+        with writing(self.folder / f"{key}.npy") as stream:
+            np.save(stream, embeddings)
 
 
 def digest_of(x: Float32) -> str:

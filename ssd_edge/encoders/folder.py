@@ -7,6 +7,7 @@ from pathlib import Path
 from ssd_edge.encoders.embeddings import CACHE, Embeddings
 from ssd_edge_runtime.encoder import Encoder, import_encoder
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.storage.atomic import writing
 
 ENCODER = "encoder.onnx"
 
@@ -21,9 +22,8 @@ def write_encoder(place: Path, encoder: Encoder) -> None:
     data = encoder.to_onnx()
     if place.is_file() and place.read_bytes() == data:
         return
-    temporary = place.with_name(f"{place.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(place)
+    with writing(place) as stream:
+        stream.write(data)
 
 
 def load_embeddings(folder: Path, encoder: str | None) -> Embeddings | None:

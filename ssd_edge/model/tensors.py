@@ -12,6 +12,7 @@ from torch import Tensor
 from ssd_edge.model.network import TopKNetwork
 from ssd_edge_runtime.errors import DataError, MissingExtraError
 from ssd_edge_runtime.sparse.sketch import Sketch
+from ssd_edge_runtime.storage.atomic import writing
 
 COUNTS = ("inhibition_count", "activation_count", "task_count", "class_count")
 
@@ -91,9 +92,9 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], description: dict[str, 
         from safetensors.torch import save
     except ImportError as error:
         raise MissingExtraError("saving a run") from error
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(save(tensors, metadata={"ssd_edge": json.dumps(description)}))
-    temporary.replace(path)
+    data = save(tensors, metadata={"ssd_edge": json.dumps(description)})
+    with writing(path) as stream:
+        stream.write(data)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

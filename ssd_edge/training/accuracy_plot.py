@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ssd_edge.training.figures import new_figure
+from ssd_edge.training.figures import new_figure, save_figure
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, told apart by color-blind readers."""
@@ -19,7 +19,7 @@ def plot_accuracy_matrix(matrix: Sequence[Sequence[float]], title: str, path: Pa
     axes = figure.add_subplot()
     draw_matrix(axes, matrix)
     axes.set(xlabel="accuracy on task, %", ylabel="after training task", title=title)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 def draw_matrix(axes: Any, matrix: Sequence[Sequence[float]], fontsize: str = "medium") -> None:

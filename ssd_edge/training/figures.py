@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ssd_edge_runtime.errors import MissingExtraError
+from ssd_edge_runtime.storage.atomic import writing
+from ssd_edge_runtime.storage.folders import scratch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,14 +32,20 @@ def new_figure(width: float, height: float, purpose: str) -> Figure:
     return figure
 
 
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture of the kind that the name says; the file appears whole or not at all."""
+    with writing(path) as stream:
+        figure.savefig(stream, format=path.suffix[1:] or "png", dpi=120)
+
+
 @contextmanager
 def _without_traces() -> Iterator[None]:
     """Matplotlib keeps a list of fonts when it is imported: of those who never used it, in a scratch folder."""
     if "matplotlib" in sys.modules or PLACE in os.environ or any(map(Path.is_dir, _usual_places())):
         yield
         return
-    with TemporaryDirectory(prefix="ssd-edge-") as scratch:
-        os.environ[PLACE] = scratch
+    with scratch() as folder:
+        os.environ[PLACE] = str(folder)
         try:
             yield
         finally:

@@ -23,6 +23,8 @@ from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.state import Statistics
+from ssd_edge_runtime.storage.atomic import write_text
+from ssd_edge_runtime.storage.folders import replacing_folder
 
 CONFIG, MODEL, METRICS, PICTURE = "config.toml", "model.safetensors", "metrics.json", "accuracy_matrix.png"
 CHECKPOINT = "checkpoint.safetensors"
@@ -93,19 +95,24 @@ class Run:
         return data if self.embeddings is None else self.embeddings.of(data)
 
     def save(self, path: str | Path) -> None:
-        """Write the folder; the model comes last, so that a folder with one is whole."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the folder: a new one appears whole or not at all; in one that is there the model comes last."""
+        if Path(path).is_dir():
+            self._write(Path(path))
+        else:
+            with replacing_folder(path) as folder:
+                self._write(folder)
+        self.path = Path(path)
+
+    def _write(self, folder: Path) -> None:
         self.config.save(folder / CONFIG)
         if self.encoder is not None:
             save_encoder(folder, self.encoder)
-        (folder / METRICS).write_text(json.dumps(self.metrics, indent=2) + "\n", encoding="utf-8")
+        write_text(folder / METRICS, json.dumps(self.metrics, indent=2) + "\n")
         if self.metrics.get("accuracy_matrix"):
             title = f"{self.config.method}, {self.config.data}"
             plot_accuracy_matrix(self.metrics["accuracy_matrix"], title, folder / PICTURE)
         tensors, description = run_to_tensors(self)
         save_tensors(folder / MODEL, tensors, description)
-        self.path = folder
 
     @classmethod
     def load(cls, path: str | Path) -> Run:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.storage.atomic import write_text
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -27,9 +28,7 @@ def write_toml(path: Path, values: Mapping[str, Any]) -> None:
     for name, table in values.items():
         if isinstance(table, Mapping):
             lines += ["", f"[{name}]", *(f"{key} = {_value(value)}" for key, value in table.items())]
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _value(value: Any) -> str:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from ssd_edge_bench.roofline.roofline import Ceilings, describe, weight_bytes
 from ssd_edge_runtime import EdgeModelError, model_file
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import Source, load_state
+from ssd_edge_runtime.storage.folders import scratch
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 LEAST_RUNS = 3
@@ -69,10 +69,10 @@ def measure_side_by_side(
     paths = [Path(model) for model in models]
     loaded = [load_state(path, trusted=trusted, allow_older=allow_older) for path in paths]
     states = [state for state, _ in loaded]
-    with tempfile.TemporaryDirectory(prefix="ssd-edge-bench-") as folder:
+    with scratch() as folder:
         plans = []
         for number, (state, source) in enumerate(loaded):
-            place = Path(folder, str(number))
+            place = folder / str(number)
             place.mkdir()
             plans.append(_jobs(copied(source, place), state, options, samples, place))
         answers: list[dict[str, list[dict[str, Any]]]] = [{engine: [] for engine in jobs} for jobs, _ in plans]

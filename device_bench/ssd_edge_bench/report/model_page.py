@@ -17,6 +17,7 @@ from ssd_edge_bench.report.markup import escape, figure, grid, section, shell, t
 from ssd_edge_bench.report.units import share, size
 from ssd_edge_runtime.arrays import Float64
 from ssd_edge_runtime.state import Layer, ModelState
+from ssd_edge_runtime.storage.atomic import write_text
 
 WIDEST = 680
 """Columns of a heat map; more neurons than that are averaged."""
@@ -29,7 +30,7 @@ def write_model_page(path: str | Path, document: dict[str, Any], state: ModelSta
 
     Raises OSError where it cannot be written.
     """
-    Path(path).write_text(model_page(document, state, title), encoding="utf-8")
+    write_text(path, model_page(document, state, title))
 
 
 def model_page(document: dict[str, Any], state: ModelState, title: str) -> str:

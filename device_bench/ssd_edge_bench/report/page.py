@@ -19,11 +19,12 @@ from ssd_edge_bench.report.wording import (
     operation_name,
     stability_lines,
 )
+from ssd_edge_runtime.storage.atomic import write_text
 
 
 def write_page(path: str | Path, document: dict[str, Any]) -> None:
     """Write the page of a measurement. Raises OSError where it cannot be written."""
-    Path(path).write_text(page(document), encoding="utf-8")
+    write_text(path, page(document))
 
 
 def page(document: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 
 from ssd_edge.training.accuracy_plot import COLORS
-from ssd_edge.training.figures import new_figure
+from ssd_edge.training.figures import new_figure, save_figure
 
 Curves = Mapping[str, Mapping[float, tuple[float, float]]]
 """Criterion -> density -> mean accuracy, and the deviation that its error bar shows."""
@@ -34,4 +34,4 @@ def plot_sweep(curves: Curves, unpruned: float, path: Path, *, title: str, measu
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="weights kept (%)", ylabel=f"accuracy ({measured_on})", title=title)
     axes.legend()
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)

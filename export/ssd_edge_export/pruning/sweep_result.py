@@ -11,6 +11,7 @@ import numpy as np
 
 from ssd_edge_export.options import Budget, Criterion
 from ssd_edge_export.pruning.sweep_plot import plot_sweep
+from ssd_edge_runtime.storage.atomic import write_text
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class SweepResult:
 
     def save(self, path: str | Path) -> None:
         """Write the document, ``sweep.json``."""
-        Path(path).write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.as_dict(), indent=2) + "\n")
 
     def plot(self, path: str | Path) -> None:
         """Write the picture, ``sweep.png``: a line per criterion. Raises MissingExtraError without matplotlib."""

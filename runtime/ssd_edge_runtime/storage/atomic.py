@@ -74,10 +74,21 @@ def replacing(path: Path, *, mode: int | None = None, like: Path | None = None) 
     ownership = kept_at(path, like)
     if mode is not None:
         ownership = replace(ownership, mode=mode)
-    with leftovers.temporary(path) as temporary:
+    with leftovers.temporary(path) as temporary, _telling_of(path, temporary):
         with created(temporary, ownership) as descriptor:
             yield descriptor
         _move_into_place(temporary, path)
+
+
+@contextmanager
+def _telling_of(path: Path, temporary: Path) -> Iterator[None]:
+    """An error about the temporary file is one about what it stands for."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename not in (temporary, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def replace_atomically(path: Path, data: bytes, *, mode: int | None = None, like: Path | None = None) -> None:

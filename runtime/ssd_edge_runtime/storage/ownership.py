@@ -65,7 +65,7 @@ def kept_at(path: Path, like: Path | None = None) -> Ownership:
     for known in (like, path):
         if known is not None and known.exists():
             return of_file(known)
-    if os.name == "nt" or os.geteuid() != 0 or path.parent.stat().st_uid == 0:
+    if os.name == "nt" or os.geteuid() != 0 or not path.parent.is_dir() or path.parent.stat().st_uid == 0:
         return Ownership()
     owner = of_file(path.parent)
     return Ownership(owner.uid, owner.gid, (owner.mode or 0) & FOR_FILES)

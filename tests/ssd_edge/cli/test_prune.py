@@ -1,6 +1,8 @@
 """``ssd-edge prune``: whole output, refusals, a run folder again."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -63,6 +65,25 @@ def test_existing_folder_needs_force(folder, tmp_path):
     assert refused.stderr == f"error: {out}: exists already; replace it with --force or name another with -o\n"
     assert invoke(folder, "-o", out, "--force", "--density", 0.5).exit_code == 0
     assert Run.load(out).provenance["prune"]["density"] == 0.5
+
+
+@pytest.mark.parametrize("file", ["config.toml", "metrics.json", "model.safetensors"])
+def test_pruning_that_is_cut_off_leaves_what_was_there(folder, tmp_path, monkeypatch, file):
+    old, new = tmp_path / "old", tmp_path / "new"
+    assert invoke(folder, "-o", old, "--density", 0.5).exit_code == 0
+    before = {entry.name: entry.read_bytes() for entry in old.iterdir()}
+    replace = os.replace
+
+    def cut_off(source, target, **options):
+        if Path(target).name == file:
+            raise KeyboardInterrupt
+        replace(source, target, **options)
+
+    monkeypatch.setattr(os, "replace", cut_off)
+    for out in (old, new):
+        assert invoke(folder, "-o", out, "--force").exit_code != 0
+    assert {entry.name: entry.read_bytes() for entry in old.iterdir()} == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["old"]
 
 
 def test_force_spares_other_folders(folder, tmp_path):

@@ -148,3 +148,13 @@ def test_a_number_that_no_sound_file_bears_is_not_counted_on(make_state: MakeSta
     assert storage.next_generation(path) == 3
     storage.rollback(path)
     assert storage.next_generation(path) == 3
+
+
+def test_errors_name_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: '.*/missing/table\.csv'$"):
+        write_text(tmp_path / "missing" / "table.csv", "x")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(OSError, match=r"'.*/folder'$"), replacing(folder):
+        pass
+    assert list(tmp_path.iterdir()) == [folder]

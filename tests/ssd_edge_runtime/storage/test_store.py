@@ -97,9 +97,9 @@ def test_save_follows_links_and_keeps_permissions(make_state: MakeState, path: P
 
 
 def test_leftovers_of_killed_processes_go(make_state: MakeState, path: Path) -> None:
-    leftover = path.with_name(".model.onnx.4711.tmp")
+    leftover = path.with_name(".model.onnx.999999999.tmp")
     leftover.write_bytes(b"half")
-    other = path.with_name(".other.onnx.4711.tmp")
+    other = path.with_name(".other.onnx.999999999.tmp")
     other.write_bytes(b"half")
     save_several(path, make_state(), 1)
     assert not leftover.exists()
