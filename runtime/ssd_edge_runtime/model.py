@@ -386,9 +386,7 @@ class EdgeModel:
         return self._shared.answer(inputs, self._engine, self._threads)
 
 
-def merge(models: Sequence[EdgeModel], base: EdgeModel) -> EdgeModel:
-    """One model that knows what each learned since ``base``: :meth:`EdgeModel.merge`."""
-    return EdgeModel.merge(models, base)
+merge = EdgeModel.merge
 
 
 def rebase(mine: EdgeModel, old: EdgeModel, new: EdgeModel) -> EdgeModel:

@@ -48,6 +48,8 @@ def print_document(document: dict[str, Any]) -> None:
     shape = " x ".join(map(str, document["input_shape"]))
     plain(f"format {document['format']}, generation {document['generation']}, {size(document['file_bytes'])}")
     plain(f"digest {document['digest']}")
+    for part in document["merged"]:
+        plain(f"holds {part['name']} {part['digest'][:12]}, what it learned since {part['since'][:12]}")
     plain(f"input {shape}{', centered' if document['centered'] else ''}")
     if document["encoder"] is not None:
         print_encoder(document["encoder"])

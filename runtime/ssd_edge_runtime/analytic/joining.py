@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssd_edge_runtime.analytic.merge import merge_states, rebase_state
+from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.ledger.ledger import begun
 from ssd_edge_runtime.ledger.members import Member, renamed_since, short_names
 from ssd_edge_runtime.ledger.members import merged as merged_ledger
 from ssd_edge_runtime.ledger.members import rebased as rebased_ledger
@@ -44,6 +46,11 @@ def merged(parts: Sequence[Part], base: Part) -> Joined:
     Raises EdgeModelError as :func:`~ssd_edge_runtime.analytic.merge.merge_states` does, and by name where lessons
     would count twice.
     """
+    for number, part in enumerate(parts, 1):
+        again = any(
+            part.changed and part.state.class_samples is other.state.class_samples for other in parts[number:]
+        )
+        EdgeModelError.unless(not again, f"model {number} is given twice: each is merged once")
     *members, start = _members([*parts, base])
     names = [member.name for member in members]
     ledger = merged_ledger(members, start)
@@ -79,6 +86,8 @@ def _renamed(state: ModelState, names: Mapping[str, str]) -> ModelState:
 def _members(parts: Sequence[Part]) -> list[Member]:
     names = short_names([part.path for part in parts])
     return [
-        Member(name, None if part.changed else part.digest, part.digest, part.state.ledger)
+        Member(
+            name, None if part.changed else part.digest, part.digest, part.state.ledger or begun(part.state.parent)
+        )
         for name, part in zip(names, parts, strict=True)
     ]

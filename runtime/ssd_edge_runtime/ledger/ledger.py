@@ -75,6 +75,11 @@ class Ledger:
         return replace(self, entries=tuple(_without(entry, gone) for entry in self.entries))
 
 
+def begun(parent: str | None) -> Ledger:
+    """The ledger of a file that has none, by the ``parent`` that it names: files of earlier versions do."""
+    return Ledger(((parent[:LETTERS],),)) if parent is not None else Ledger()
+
+
 def thinned(stretch: Stretch) -> Stretch:
     """The first ancestors of a stretch and the last ones."""
     return stretch if len(stretch) <= FIRST + LAST else (*stretch[:FIRST], *stretch[-LAST:])

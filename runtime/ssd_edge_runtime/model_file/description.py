@@ -101,6 +101,9 @@ def describe(source: str | PathLike[str] | bytes, *, verify: bool = True) -> dic
         "digest": digest_of(source),
         "parent": state.parent,
         "generation": state.generation,
+        "merged": [
+            {"name": part.name, "digest": part.digest, "since": part.since} for part in state.ledger.merged
+        ],
         "encoder": describe_encoder(state.encoder),
         "layers": layers,
         "readout_bytes": sum(size for name, size in sizes.items() if weight_of(name, "readout")),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from os import PathLike
 
 from ssd_edge_runtime.ledger.entries import Entry, Remarks, now
+from ssd_edge_runtime.ledger.ledger import begun
 from ssd_edge_runtime.serving.shared_model import SharedModel
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage.places import place_of
@@ -32,7 +33,8 @@ def save_shared(
         entry = shared.diary.entry(state.classes, state.class_samples, state.generation, remarks)
         told = [*_gone_back(shared.state, state, path, source), entry]
         parent = source.digest if source else state.parent
-        ledger = state.ledger.after(parent, told, shared.diary.joins, not keep_replaced)
+        before = state.ledger or begun(shared.state.parent)
+        ledger = before.after(parent, told, shared.diary.joins, not keep_replaced)
         return replace(state, ledger=ledger.without(remarks.unnamed) if remarks else ledger)
 
     state, saved = save_state(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from small_models import analytic_state, samples
 
 from ssd_edge_runtime import EdgeModel, EdgeModelError, merge, model_file, rebase
+from ssd_edge_runtime.ledger import Ledger
 
 
 @pytest.fixture
@@ -138,6 +141,39 @@ def test_a_long_life_does_not_hide_what_two_files_share(base: Path) -> None:
         device.partial_fit(*samples(seed, 1)).save(late)
     with pytest.raises(EdgeModelError, match=r"late.onnx already holds monday.onnx"):
         join(base, late, monday)
+
+
+def test_one_model_in_memory_is_merged_once(base: Path) -> None:
+    model = EdgeModel.load(base).partial_fit(*samples(1, 12))
+    with pytest.raises(EdgeModelError, match="model 1 is given twice: each is merged once"):
+        merge([model, model], EdgeModel.load(base))
+    assert (
+        merge([model, copy.deepcopy(model).partial_fit(*samples(2, 1))], EdgeModel.load(base)).samples_seen_ == 85
+    )
+
+
+def test_files_of_earlier_versions_name_a_parent(base: Path) -> None:
+    """They have no ledger, yet a file and the one that it came from are told."""
+    monday = teach(base, "monday", 1)
+    tuesday = teach(monday, "tuesday", 2)
+    for path in (monday, tuesday):
+        state = model_file.load(path)
+        if path == tuesday:
+            state = replace(state, parent=model_file.digest_of(monday.read_bytes()))
+        path.write_bytes(model_file.to_bytes(replace(state, ledger=Ledger())))
+    with pytest.raises(EdgeModelError, match=r"tuesday.onnx already holds monday.onnx"):
+        join(base, tuesday, monday)
+    with pytest.raises(EdgeModelError, match=r"wednesday.onnx already holds monday.onnx"):
+        join(base, teach(tuesday, "wednesday", 3), monday)
+
+
+def test_inspect_tells_what_a_file_holds(base: Path) -> None:
+    merged = join(base, teach(base, "a", 1), teach(base, "b", 2))
+    start, a = (model_file.describe(base.with_name(name)) for name in ("base.onnx", "a.onnx"))
+    told = model_file.describe(merged)["merged"]
+    assert told[0] == {"name": "a.onnx", "digest": a["digest"], "since": start["digest"]}
+    assert [part["name"] for part in told] == ["a.onnx", "b.onnx"]
+    assert a["merged"] == []
 
 
 # Rebase
