@@ -101,12 +101,14 @@ def print_estimates(estimated: dict[str, Any]) -> None:
 
 def print_provenance(provenance: dict[str, Any]) -> None:
     """How the file came to be."""
-    for name, tasks in provenance.get("neurons", {}).items():
-        for number, used in enumerate(tasks, 1):
-            plain(
-                f"{name} in task {number}: {used['active']} neurons active, {used['reused']} of them reused, "
-                f"{used['free']} free after it"
-            )
+    neurons = provenance.get("neurons")
+    for name, tasks in neurons.items() if isinstance(neurons, dict) else ():
+        for number, used in enumerate(tasks if isinstance(tasks, list) else (), 1):
+            if isinstance(used, dict) and {"active", "reused", "free"} <= set(used):
+                plain(
+                    f"{name} in task {number}: {used['active']} neurons active, {used['reused']} of them reused, "
+                    f"{used['free']} free after it"
+                )
     for name, value in provenance.items():
         if isinstance(value, dict):
             value = ", ".join(

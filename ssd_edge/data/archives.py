@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import read_array
 from numpy.typing import NDArray
 
 from ssd_edge.data.dataset import Dataset
 from ssd_edge.data.labels import named, number_labels
-from ssd_edge.data.limits import check_array, check_text, wanted
+from ssd_edge.data.limits import check_array, check_regular, check_text, wanted
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.serving.labels import label_values
 from ssd_edge_runtime.storage.atomic import writing
 
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+)
+"""What NumPy and zipfile raise where a file is not what it says; RuntimeError where it is encrypted."""
 
 
 def as_samples(x: NDArray[Any], source: str) -> Float32:
@@ -34,6 +46,7 @@ def as_samples(x: NDArray[Any], source: str) -> Float32:
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an ``.npz``, or of an ``.npy`` as ``x``."""
     try:
+        check_regular(path)
         if zipfile.is_zipfile(path):
             return _read_archive(path)
         with path.open("rb") as stream:
@@ -47,14 +60,17 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
+    found = {}
     with zipfile.ZipFile(path) as archive:
-        for name in wanted([entry.removesuffix(".npy") for entry in archive.namelist()]):
+        names = wanted(archive.namelist())
+        for name in names:
             with archive.open(f"{name}.npy") as stream:
                 check_array(stream, archive.getinfo(f"{name}.npy").file_size, f"{path}: {name}")
-    with np.load(path, allow_pickle=False) as arrays:
-        found = {name: arrays[name] for name in wanted(arrays.files)}
-    for name, values in found.items():
-        check_text(values, f"{path}: {name}")
+        for name in names:
+            # The very entry that was checked: NumPy would take another that is called x, without an ending.
+            with archive.open(f"{name}.npy") as stream:
+                found[name] = read_array(stream, allow_pickle=False)
+            check_text(found[name], f"{path}: {name}")
     return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ssd_edge.data.archives import as_samples, read_arrays
 from ssd_edge.data.folders import image_files, stack_images
 from ssd_edge.data.frames import read_columns, read_parquet
+from ssd_edge.data.limits import check_regular
 from ssd_edge.data.reading import Reading
 from ssd_edge.data.tables import TABLES, read_table
 from ssd_edge_runtime.arrays import Float32
@@ -31,14 +32,15 @@ def load_arrays(
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file")
+    check_regular(path)
     if path.is_dir():
         files = image_files(path)
         if not files:
             raise DataError(f"{path}: no image files in it")
-        return stack_images(files, channels, reading.fit), [str(file) for file in files]
+        return stack_images(files, channels, reading.fit, width), [str(file) for file in files]
     suffix = path.suffix.lower()
     if suffix in SUFFIXES | HEIC:
-        return stack_images([path], channels, reading.fit), [str(path)]
+        return stack_images([path], channels, reading.fit, width), [str(path)]
     if suffix in TABLES:
         x = read_table(path, reading, width, labelled=False).x
     elif suffix == ".parquet":

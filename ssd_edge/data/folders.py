@@ -28,7 +28,11 @@ SHOWN = 5
 
 
 def load_folder(
-    folder: Path, split: str = "all", channels: int | None = None, fit: Fit | None = None
+    folder: Path,
+    split: str = "all",
+    channels: int | None = None,
+    fit: Fit | None = None,
+    values: int | None = None,
 ) -> tuple[Dataset, bool]:
     """A folder of class folders of images, or one that holds parts of that kind; and whether it holds any.
 
@@ -37,16 +41,16 @@ def load_folder(
     """
     parts = parts_of(folder)
     if not parts:
-        return _load_classes(folder, channels, fit), False
+        return _load_classes(folder, channels, fit, values), False
     if set(parts) == {"train"}:
-        return _load_classes(parts["train"], channels, fit), False
+        return _load_classes(parts["train"], channels, fit, values), False
     parts = parts if "test" in parts or split == "all" else {**parts, "test": parts["validation"]}
     chosen = list(parts) if split == "all" else [split]
     for name in chosen:
         DataError.unless(name in parts, f"{folder}: no folder {name} in it, only {', '.join(sorted(parts))}")
     if channels is None:
         channels = 1 if all(look(path, fit).gray for part in parts.values() for path in _walk(part)[0]) else 3
-    loaded = [_load_classes(parts[name], channels, fit) for name in chosen]
+    loaded = [_load_classes(parts[name], channels, fit, values) for name in chosen]
     return loaded[0] if len(loaded) == 1 else _joined(loaded, folder), True
 
 
@@ -70,10 +74,13 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
-def stack_images(files: Sequence[Path], channels: int | None = None, fit: Fit | None = None) -> Float32:
+def stack_images(
+    files: Sequence[Path], channels: int | None = None, fit: Fit | None = None, values: int | None = None
+) -> Float32:
     """float32 (N, channels, height, width) in 0..1; without ``fit`` all must have the first one's size.
 
-    Without ``channels``: 1 where no image has color, else 3. Raises DataError.
+    Without ``channels``: 1 where no image has color, else 3. ``values``: how many a model takes of a sample, where
+    that is known. Raises DataError, for images of another size before any is decoded.
     """
     if not files:
         raise DataError("no image files")
@@ -85,6 +92,9 @@ def stack_images(files: Sequence[Path], channels: int | None = None, fit: Fit | 
         if fit is None and (seen.height, seen.width) != (height, width):
             size, first = f"{seen.width} x {seen.height} pixels", f"{files[0]} has {width} x {height}"
             raise DataError(f"{path}: {size}, but {first}: resize the images first, or with --image-size")
+    if values is not None and channels * height * width != values:
+        shape = f"{channels} x {height} x {width}"
+        raise DataError(f"{files[0]}: samples have shape {shape}, the model takes {values} values")
     check_memory(4 * len(files) * channels * height * width, str(files[0].parent))
     stack = np.empty((len(files), channels, height, width), np.float32)
     for i, path in enumerate(files):
@@ -92,7 +102,7 @@ def stack_images(files: Sequence[Path], channels: int | None = None, fit: Fit | 
     return stack
 
 
-def _load_classes(folder: Path, channels: int | None, fit: Fit | None) -> Dataset:
+def _load_classes(folder: Path, channels: int | None, fit: Fit | None, values: int | None) -> Dataset:
     """One folder a class; folders whose names are spelled alike are one."""
     files: dict[str, list[Path]] = {}
     others: Counter[str] = Counter()
@@ -105,7 +115,7 @@ def _load_classes(folder: Path, channels: int | None, fit: Fit | None) -> Datase
     _remark(folder, others)
     names = sorted(files)
     labels = np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
-    stack = stack_images([path for name in names for path in files[name]], channels, fit)
+    stack = stack_images([path for name in names for path in files[name]], channels, fit, values)
     return Dataset(stack, labels.astype(np.int64), tuple(names), str(folder))
 
 

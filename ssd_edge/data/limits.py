@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import warnings
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.memory import free_memory
+from ssd_edge_runtime.names import MAX_NAME
 
 LONGEST_LINE = 1 << 24
 """Characters of a line of text."""
@@ -23,6 +25,7 @@ TEXT_FACTOR = 4
 """Bytes in memory for one of a table's text."""
 WIDEST = 5
 """Bytes in memory for one of an array: uint8 values become float32 beside it."""
+LONGEST_AXIS = 1 << 62
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -34,13 +37,26 @@ def check_memory(needed: int, source: str) -> None:
 
 
 def read_header(stream: IO[bytes], version: tuple[int, int]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether by column, and dtype of an array. Raises ValueError, of one line, for what is no header."""
+    """Shape, whether by column, and dtype of an array.
+
+    Raises ValueError, of one line, for what is no header, and for text that is wider than any class name.
+    """
     try:
         with warnings.catch_warnings(action="ignore"):
             shape, by_column, kind = HEADERS[version](stream)
     except (ValueError, SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"its header cannot be read: {' '.join(str(error).split())[:200]}") from error
+    if any(type(length) is not int or not 0 <= length <= LONGEST_AXIS for length in shape):
+        raise ValueError(f"no array has shape {str(shape)[:80]}")
+    if kind.kind in "US" and kind.itemsize > MAX_NAME * 4:
+        raise ValueError(f"text of {kind} is longer than the {MAX_NAME} characters of a class name")
     return shape, by_column, kind
+
+
+def check_regular(path: Path) -> None:
+    """Raise DataError for a device or a pipe, which may never end; OSError where there is nothing."""
+    mode = path.stat().st_mode
+    DataError.unless(stat.S_ISREG(mode) or stat.S_ISDIR(mode), f"{path} is not a regular file")
 
 
 def check_array(stream: IO[bytes], size: int, source: str) -> None:
@@ -83,6 +99,6 @@ def bounded_lines(stream: TextIO, path: Path) -> Iterator[str]:
         yield line
 
 
-def wanted(names: list[str]) -> list[str]:
+def wanted(files: list[str]) -> list[str]:
     """Arrays of an archive that anybody reads; others are left unopened."""
-    return [name for name in ("x", "y", "classes") if name in names]
+    return [name for name in ("x", "y", "classes") if f"{name}.npy" in files]

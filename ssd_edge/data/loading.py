@@ -15,6 +15,7 @@ from ssd_edge.data.builtin import BUILTIN, SPLIT_SEED, TEST_SHARE
 from ssd_edge.data.dataset import Dataset
 from ssd_edge.data.folders import load_folder
 from ssd_edge.data.frames import from_frame, is_frame, load_parquet
+from ssd_edge.data.limits import check_regular
 from ssd_edge.data.reading import Reading
 from ssd_edge.data.tables import TABLES, load_csv
 from ssd_edge_runtime.errors import DataError
@@ -54,9 +55,10 @@ def load_data(
     path = Path(data)
     if not path.exists():
         raise DataError(f"{data}: no such file or folder, and not one of {', '.join(BUILTIN)}")
+    check_regular(path)
     if not path.is_dir():
         return _part(_load_file(path, reading, width), split, split_files)
-    found, is_part = load_folder(path, split, channels, reading.fit)
+    found, is_part = load_folder(path, split, channels, reading.fit, width)
     return found if is_part else _part(found, split, split_files)
 
 

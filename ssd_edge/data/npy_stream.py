@@ -55,11 +55,12 @@ def _read_frame(stream: IO[bytes], start: bytes, source: str) -> NDArray[Any]:
     if kind.kind not in KINDS or not kind.itemsize or kind.shape:
         raise DataError(f"{source}: arrays of {kind} are not read, only of numbers and text")
     claimed = prod(shape) * kind.itemsize
-    if min(shape, default=0) < 0 or len(shape) > 32:
-        raise DataError(f"{source}: no array has shape {shape}")
     check_memory(claimed * (WIDEST if kind == np.uint8 else 2), source)
     flat = np.frombuffer(_read(stream, claimed, source), kind)
-    return flat.reshape(shape, order="F" if by_column else "C")
+    try:
+        return flat.reshape(shape, order="F" if by_column else "C")
+    except ValueError as error:
+        raise DataError(f"{source}: no array has shape {str(shape)[:80]} ({error})") from error
 
 
 def _read(stream: IO[bytes], size: int, source: str) -> bytearray:

@@ -109,5 +109,5 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: stream.get_tensor(name) for name in stream.keys()}, description  # noqa: SIM118
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise DataError(f"{path}: not a safetensors file of SSD-Edge ({error})") from error

@@ -11,12 +11,15 @@ from typing import Any
 from ssd_edge_bench.machine.facts import differences
 from ssd_edge_bench.measurement.intervals import Interval, ratio
 from ssd_edge_bench.measurement.results import SCHEMA, find_row
-from ssd_edge_runtime.errors import DataError, OptionError
+from ssd_edge_runtime.errors import DataError, OptionError, first_line
+from ssd_edge_runtime.files import read_at_most
 
 RULE = re.compile(
     r"(?:(?P<engine>[a-z][a-z0-9-]*)\s+)?(?P<operation>start|predict|embed|learn|solve|save)"
     r"(?:\s+b(?P<batch>\d+))?\s+(?P<percentile>p50|p90|p99)\s*>\s*(?P<limit>\d+(?:\.\d+)?)x"
 )
+LARGEST = 1 << 28
+"""Bytes of an earlier measurement."""
 EXAMPLE = '"predict b1 p50 > 1.10x"'
 
 
@@ -59,14 +62,19 @@ class Verdict:
 def load_document(path: Path) -> dict[str, Any]:
     """An earlier ``bench --json``. Raises DataError where it is not one."""
     try:
-        document = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: not JSON ({error})") from error
-    if not isinstance(document, dict) or not isinstance(document.get("results"), list):
-        raise DataError(f"{path}: not what ssd-edge bench --json writes")
+        document: Any = json.loads(read_at_most(path, LARGEST, DataError))
+    except (ValueError, RecursionError) as error:
+        raise error if isinstance(error, DataError) else DataError(f"{path}: not JSON ({error})") from error
+    written = isinstance(document, dict) and isinstance(document.get("results"), list)
+    DataError.unless(written, f"{path}: not what ssd-edge bench --json writes")
     if document.get("schema") != SCHEMA:
-        raise DataError(f"{path}: schema {document.get('schema')!r}, this version reads {SCHEMA}")
-    return document
+        raise DataError(f"{path}: schema {repr(document.get('schema'))[:80]}, this version reads {SCHEMA}")
+    try:
+        compare(document, document)
+        check_alike(document, document, force=True)
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise DataError(f"{path}: damaged, not what ssd-edge bench --json writes ({first_line(error)})") from error
+    return dict(document)
 
 
 def check_alike(new: dict[str, Any], old: dict[str, Any], *, force: bool) -> list[str]:

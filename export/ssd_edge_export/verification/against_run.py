@@ -14,7 +14,7 @@ from ssd_edge_export.export import state_of_run
 from ssd_edge_export.options import ExportOptions, PruneOptions
 from ssd_edge_export.verification.report import Check
 from ssd_edge_runtime.encoder import Encoder
-from ssd_edge_runtime.errors import SSDEdgeError
+from ssd_edge_runtime.errors import DataError, SSDEdgeError, first_line
 from ssd_edge_runtime.network.engines import CSREngine
 from ssd_edge_runtime.state import ModelState
 
@@ -55,16 +55,22 @@ def encoder_check(state: ModelState, encoder: Encoder) -> Check:
 
 
 def _export_again(state: ModelState, run: Run) -> ModelState:
-    pruned: dict[str, Any] = state.provenance.get("prune") or {}
-    prune = None
-    if pruned and pruned != run.provenance.get("prune"):
-        dropped = sum(layer.get("dropped", 0) for layer in pruned.get("layers", ()))
-        known = {name: pruned[name] for name in PRUNING if name in pruned}
-        prune = PruneOptions(**known, drop_inactive=dropped > 0)
+    pruned = state.provenance.get("prune") or {}
+    prune = None if not pruned or pruned == run.provenance.get("prune") else pruning_of(pruned)
     options = ExportOptions(
         prune=prune, values=state.values_type, readout=state.readout.kind, analytic=state.analytic
     )
     return state_of_run(run, options, encoder=state.encoder)
+
+
+def pruning_of(pruned: Any) -> PruneOptions:
+    """The options that a file says it was pruned with. Raises DataError where it says nothing of the kind."""
+    try:
+        dropped = sum(layer.get("dropped", 0) for layer in pruned.get("layers", ()))
+        known = {name: pruned[name] for name in PRUNING if name in pruned}
+        return PruneOptions(**known, drop_inactive=dropped > 0)
+    except (TypeError, AttributeError, KeyError) as error:
+        raise DataError(f"its provenance does not say how it was pruned: {first_line(error)}") from error
 
 
 def weights_check(state: ModelState, expected: ModelState) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +164,29 @@ def test_value_that_breaks_a_rule(place: Path, line: str, words: tuple[str, ...]
 def test_no_command_was_left_out() -> None:
     tested = NEEDS_A_FILE | NEEDS_A_RUN | NEEDS_DATA | WRONG_VALUES
     assert set(COMMANDS) - set(tested) <= {"keygen", "sign"}, "signing has tests of its own"
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {"neurons": [1], "prune": [], "training": {"a": [[]]}},
+        {"neurons": {"hidden1": 7, "x": [7, {"active": 1}]}, "prune": "all of it"},
+        {"neurons": None, "data": {"deep": {"er": [{}]}}, "method": 9, "versions": [None]},
+    ],
+)
+def test_provenance_of_another_type_is_shown_as_far_as_it_goes(place: Path, provenance: object) -> None:
+    """It is whatever somebody wrote into the file."""
+    (place / "model.onnx").write_bytes(model_file.to_bytes(replace(analytic_state(), provenance=provenance)))
+    for line in ("inspect model.onnx", "inspect model.onnx --report page.html", "history model.onnx"):
+        result = run(line)
+        assert result.exit_code == 0 and result.exception is None, result.output
+
+
+@pytest.mark.parametrize("pruned", [[1], "much", {"layers": 7}, {"layers": [7]}, {"density": "x", "criterion": 7}])
+def test_a_file_that_does_not_say_how_it_was_pruned(pruned: object) -> None:
+    pytest.importorskip("torch")
+    from ssd_edge_export.verification.against_run import pruning_of
+    from ssd_edge_runtime.errors import SSDEdgeError
+
+    with pytest.raises(SSDEdgeError):
+        pruning_of(pruned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssd_edge.data import limits, load_arrays, load_data
 from ssd_edge_runtime.errors import DataError
@@ -114,3 +116,114 @@ def test_honest_files_are_read(tmp_path: Path) -> None:
         tmp_path / "data.npz", x=array((2, 3), data=np.arange(6, dtype="<f4").tobytes()), y=array(*LABELS)
     )
     np.testing.assert_array_equal(load_data(path).x, np.arange(6).reshape(2, 3))
+
+
+def packed(path: Path, how: int, *, encrypted: bool = False, **entries: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", how) as file:
+        for name, data in entries.items():
+            file.writestr(name.replace("_npy", ".npy"), data)
+    if encrypted:
+        data = bytearray(path.read_bytes())
+        for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            place = data.find(mark)
+            while place >= 0:
+                data[place + at] |= 1
+                place = data.find(mark, place + 4)
+        path.write_bytes(data)
+    return path
+
+
+X, Y = array((2, 3), data=bytes(24)), array((2,), "<i8", bytes(16))
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_archive_is_read_however_it_is_packed_but_not_encrypted(tmp_path: Path, how: int) -> None:
+    assert len(load_data(packed(tmp_path / "a.npz", how, x_npy=X, y_npy=Y))) == 2
+    path = packed(tmp_path / "b.npz", how, encrypted=True, x_npy=X, y_npy=Y)
+    with pytest.raises(DataError, match=r"b\.npz: not a NumPy file that can be read \(.*encrypted"):
+        load_data(path)
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_what_is_packed_badly_says_so(tmp_path: Path, how: int) -> None:
+    path = packed(tmp_path / "a.npz", how, x_npy=array((999, 3), data=bytes(3 * 4 * 999)), y_npy=Y)
+    data = bytearray(path.read_bytes())
+    data[41:60] = b"\xff" * 19
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.npz: not a NumPy file that can be read"):
+        load_data(path)
+
+
+@pytest.mark.parametrize("name", ["x", "x.npy.npy", "./x"])
+def test_an_entry_that_was_not_checked_is_not_read(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy would give it out as x."""
+    monkeypatch.setattr(limits, "free_memory", lambda: 1 << 20)
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for each, data in (("x.npy", X), ("y.npy", Y), (name, array((1 << 22, 3), "|u1", bytes(3 << 22)))):
+            file.writestr(each, data)
+    assert load_data(path).x.shape == (2, 3)
+
+
+@pytest.mark.parametrize("shape", ["(True, 3)", "(2, False)", "(0, 99999999999999999999)", "(-2, -3)"])
+def test_what_is_no_shape(tmp_path: Path, shape: str) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(array((2, 3), data=bytes(24)).replace(b"(2, 3)", shape.encode().ljust(6))[:2000])
+    data = bytearray(path.read_bytes())
+    data[8:10] = struct.pack("<H", data.index(b"\n", 10) + 1 - 10)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="no array has shape"):
+        load_arrays(path)
+
+
+@pytest.mark.parametrize("kind", ["<U1001", "<U200000", "|S9000"])
+def test_text_wider_than_a_name_is_not_unpacked(tmp_path: Path, kind: str) -> None:
+    """A few kilobytes would become gigabytes."""
+    bytes_ = np.dtype(kind).itemsize
+    for name in ("y", "classes"):
+        parts = {"x": X, "y": Y} | {name: array((2,), kind, bytes(2 * bytes_))}
+        with pytest.raises(DataError, match="longer than the 1000 characters of a class name"):
+            load_data(archive(tmp_path / "a.npz", **parts))
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".png", ".tsv", ".gif"])
+@pytest.mark.parametrize("kind", ["pipe", "zeros"])
+def test_what_never_ends(tmp_path: Path, ending: str, kind: str) -> None:
+    path = tmp_path / f"data{ending}"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    for read in (load_arrays, load_data):
+        with pytest.raises(DataError, match=r"is not a regular file"):
+            read(path)
+
+
+def test_pictures_of_another_size_are_not_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*arguments: object) -> None:
+        raise AssertionError("a picture was read")
+
+    monkeypatch.setattr("ssd_edge.data.folders.read_image", never)
+    for number in range(3):
+        Image.new("L", (200, 300)).save(tmp_path / f"{number}.png")
+    with pytest.raises(DataError, match=r"0\.png: samples have shape 1 x 300 x 200, the model takes 64 values"):
+        load_arrays(tmp_path, width=64)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n"),
+        ("b.png", b"DDS " + struct.pack("<I", 124) + bytes(200)),
+        ("c.jpg", b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + bytes(100)),
+        ("d.ppm", b"P6 99999 99999 255\n"),
+        ("e.bmp", b"BM" + bytes(52)),
+        ("f.png", b"\x89PNG\r\n\x1a\n"),
+    ],
+)
+def test_what_is_no_image_that_is_read_here(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=name):
+        load_arrays(tmp_path / name)

@@ -94,7 +94,16 @@ def test_a_little_less_memory_is_the_same_machine() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "not JSON"), ("[]", "not what ssd-edge bench"), ('{"results": [], "schema": 9}', "schema 9")],
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"a": ' * 100_000, "not JSON"),
+        ("9" * 5000, "not JSON"),
+        ("[]", "not what ssd-edge bench"),
+        ('{"results": [], "schema": 9}', "schema 9"),
+        (f'{{"results": [], "schema": {SCHEMA}}}', "damaged, not what ssd-edge bench"),
+        (f'{{"results": [[]], "schema": {SCHEMA}, "machine": {{}}, "conditions": {{}}}}', "damaged"),
+    ],
 )
 def test_files_that_are_no_measurements_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.json").write_text(text)
