@@ -390,10 +390,9 @@ merge = EdgeModel.merge
 
 
 def rebase(mine: EdgeModel, old: EdgeModel, new: EdgeModel) -> EdgeModel:
-    """``new`` with what ``mine`` has learned since ``old``, exactly: ``new + (mine - old)`` over statistics.
+    """``new`` with what ``mine`` learned, and without what it forgot, since ``old``: exactly ``new + (mine - old)``.
 
-    What ``mine`` has forgotten since is forgotten there too. Raises :class:`EdgeModelError`, by name, where hidden
-    weights differ, or where ``new`` holds some of these lessons already.
+    Raises :class:`EdgeModelError`, by name, where features differ, or ``new`` holds some of these lessons already.
     """
     from ssd_edge_runtime.analytic.joining import rebased
 

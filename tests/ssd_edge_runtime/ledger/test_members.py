@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -147,9 +146,8 @@ def test_one_model_in_memory_is_merged_once(base: Path) -> None:
     model = EdgeModel.load(base).partial_fit(*samples(1, 12))
     with pytest.raises(EdgeModelError, match="model 1 is given twice: each is merged once"):
         merge([model, model], EdgeModel.load(base))
-    assert (
-        merge([model, copy.deepcopy(model).partial_fit(*samples(2, 1))], EdgeModel.load(base)).samples_seen_ == 85
-    )
+    other = EdgeModel.load(base).partial_fit(*samples(2, 1))
+    assert merge([model, other], EdgeModel.load(base)).samples_seen_ == 60 + 13
 
 
 def test_files_of_earlier_versions_name_a_parent(base: Path) -> None:
