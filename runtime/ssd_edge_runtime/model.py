@@ -390,7 +390,7 @@ merge = EdgeModel.merge
 
 
 def rebase(mine: EdgeModel, old: EdgeModel, new: EdgeModel) -> EdgeModel:
-    """``new`` with what ``mine`` learned, and without what it forgot, since ``old``: exactly ``new + (mine - old)``.
+    """``new`` with what ``mine`` learned, and without what it forgot, since ``old``, exactly.
 
     Raises :class:`EdgeModelError`, by name, where features differ, or ``new`` holds some of these lessons already.
     """
