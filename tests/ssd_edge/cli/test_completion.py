@@ -34,7 +34,7 @@ def complete(words: str) -> list[str]:
     ("words", "offers"),
     [
         ("le", ["learn"]),
-        ("re", ["rename"]),
+        ("re", ["rename", "rebase"]),
         ("infer --eng", ["--engine"]),
         ("infer --engine c", ["csr"]),
         ("train fash", ["fashion-mnist"]),
