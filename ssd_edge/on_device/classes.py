@@ -15,7 +15,7 @@ from ssd_edge.on_device.inputs import Data, Loading, load_labelled
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.once import once
 from ssd_edge.on_device.resume import digest_of_data
-from ssd_edge.on_device.transaction import Saving, changing
+from ssd_edge.on_device.transaction import Saving, changing, refuse_unfinished
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.errors import DataError, OptionError
 
@@ -57,6 +57,8 @@ def forget(
         bool(names) or data is not None, "nothing to forget: give --class NAME, --data DATA, or both"
     )
     with changing(model, saving, loading=loading, keys=keys, once=True, tell=tell) as change:
+        if purge:
+            refuse_unfinished(change.target, change.model.digest, keys.seal, purging=True)
         dataset = None
         if data is not None:
             dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)

@@ -11,7 +11,6 @@ from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.transaction import refuse_unfinished
 from ssd_edge_runtime import storage
 from ssd_edge_runtime.ledger import Entry
-from ssd_edge_runtime.model_file.header import file_digest
 from ssd_edge_runtime.storage import Generation
 
 
@@ -73,7 +72,7 @@ def purge(model: str | Path, *, lock_timeout: float = 10.0) -> dict[str, Any]:
     if not target.exists():
         raise FileNotFoundError(2, "No such file", str(target))
     with storage.locked(target, lock_timeout):
-        refuse_unfinished(target, file_digest(target))
+        refuse_unfinished(target, None, purging=True)
         return {"file": str(target), "purged": storage.purge(target)}
 
 

@@ -111,10 +111,15 @@ def changing(
         yield change
 
 
-def refuse_unfinished(target: Path, digest: str | None, seal: Seal = UNSEALED) -> None:
-    """Refuse another change of a file while learning that was cut off could still go on from it."""
+def refuse_unfinished(target: Path, digest: str | None, seal: Seal = UNSEALED, *, purging: bool = False) -> None:
+    """Refuse another change of a file while learning that was cut off could still go on from it.
+
+    Where the journal would be deleted, by ``purging``, also while it holds lessons for another file.
+    """
     found = find(target, seal)
-    if found and found.progress and not found.of_another(digest) and not found.finished(target):
+    if not found or not found.progress or found.finished(target):
+        return
+    if purging or not found.of_another(digest):
         raise OptionError(
             f"{journal_path(target)} holds {found.progress['samples']} samples of learning that was cut off: "
             "finish it with ssd-edge learn --resume, or drop it with --discard"

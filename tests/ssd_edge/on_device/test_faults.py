@@ -171,6 +171,33 @@ def test_purge_keeps_lessons_that_could_be_resumed(kept: Path) -> None:
     assert not journal_path(model).exists()
 
 
+def test_purge_keeps_lessons_for_a_file_that_was_replaced(kept: Path) -> None:
+    model = restored(kept)
+    with pytest.raises(KeyboardInterrupt):
+        learn(model, LESSON, resuming=Resuming(every=8), progress=stop_at(16))
+    rollback(model)
+    for verb in (purge, VERBS["forget a class for good"]):
+        with pytest.raises(OptionError, match=r"holds 16 samples .* or drop it with --discard"):
+            verb(model)
+    assert journal_path(model).exists()
+    assert forget(model, "1")["purged"] is False
+
+
+def test_everything_stands_beside_the_file_that_a_link_leads_to(kept: Path, tmp_path: Path) -> None:
+    model, link = restored(kept), tmp_path / "links" / "latest.onnx"
+    link.parent.mkdir()
+    link.symlink_to(model)
+    with pytest.raises(KeyboardInterrupt):
+        learn(link, LESSON, resuming=Resuming(every=8), progress=stop_at(16))
+    with pytest.raises(OptionError, match="holds 16 samples"):
+        rename(model, "0", "zero")
+    assert learn(model, LESSON, resuming=Resuming(resume=True, every=8))["resumed"] == 16
+    assert forget(link, "1", purge=True)["file"] == str(link)
+    assert history(model) | {"file": None} == history(link) | {"file": None}
+    assert list(link.parent.iterdir()) == [link]
+    assert set(found(model.parent)) == {"model.onnx"}
+
+
 def stop_at(samples: int) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         if done >= samples:
