@@ -9,7 +9,7 @@ import click
 
 from ssd_edge.cli.arguments import model_argument
 from ssd_edge.cli.help import Command
-from ssd_edge.cli.output import common_options, emit_json, plain
+from ssd_edge.cli.output import common_options, emit_json, plain, say
 
 EXAMPLE = """\b
 Example:
@@ -35,6 +35,8 @@ def command(model: Path, as_json: bool) -> None:
         return
     for row in document["generations"]:
         plain(as_text(row))
+    if document["rolled_back_from"] is not None:
+        say(f"note: {model} was rolled back from generation {document['rolled_back_from']}")
     shown = [row["entry"] for row in document["generations"]]
     others = [entry for entry in document["entries"] if {**entry, "file": ""} not in shown]
     if others:

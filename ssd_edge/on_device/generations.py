@@ -17,6 +17,8 @@ from ssd_edge_runtime.storage import Generation
 def history(model: str | Path) -> dict[str, Any]:
     """The file ``model`` and its earlier generations: ``file``, and ``generations``, the newest first.
 
+    ``rolled_back_from`` is the newest one's number where the file is an earlier one again, else null.
+
     Each has ``generation`` (its number), ``current``, ``time`` in UTC by the clock of the moment it was written
     (null where that is no date), ``samples``, ``classes``, ``file_bytes``, ``digest``, ``parent`` (the digest of
     what it was learned from), ``previous`` (of the one whose place it took, to which :func:`rollback` goes),
@@ -33,11 +35,13 @@ def history(model: str | Path) -> dict[str, Any]:
     [80, 0]
     """
     found = storage.history(model)
-    told = next((generation.ledger.entries for generation in found if generation.current), ())
+    current = next(generation for generation in found if generation.current)
+    newest = max(generation.number for generation in found)
     return {
         "file": str(model),
+        "rolled_back_from": newest if newest > current.number else None,
         "generations": [describe(generation) for generation in found],
-        "entries": [describe_entry(entry) for entry in reversed(told)],
+        "entries": [describe_entry(entry) for entry in reversed(current.ledger.entries)],
     }
 
 

@@ -47,7 +47,9 @@ def test_history_and_rollback_go_back_and_forth(taught: dict[str, Path]) -> None
     assert ask("rollback", taught["analytic"], "--to", 1)["samples"] == 0
     assert ask("rollback", taught["analytic"], "--to", 2)["samples"] == 80
     assert ask("rollback", taught["analytic"], "--to", rows[1]["digest"][:8])["samples"] == 0
-    lines = call("history", taught["analytic"]).stdout.splitlines()
+    told = call("history", taught["analytic"])
+    assert told.stderr == f"note: {taught['analytic']} was rolled back from generation 2\n"
+    lines = told.stdout.splitlines()
     assert [line[0] for line in lines] == [" ", "*"]
     assert f"{rows[0]['digest'][:12]}  after {rows[1]['digest'][:12]}" in lines[0]
     assert lines[1].endswith(f"  {rows[1]['digest'][:12]}")

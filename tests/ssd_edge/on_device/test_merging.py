@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_models import samples
 
-from ssd_edge.on_device import Guard, Saving, forget, history, learn, merge, rebase, rename
+from ssd_edge.on_device import Guard, Saving, forget, history, learn, merge, rebase, rename, rollback
 from ssd_edge_runtime import EdgeModel, EdgeModelError
 from ssd_edge_runtime.errors import OptionError
 
@@ -134,6 +134,19 @@ def test_history_tells_each_generation(edge_file: Path, guard: Guard) -> None:
     assert (learned["note"], learned["guard"]) == ("batch 7", report["guard"]["after"])
     assert rows[1]["entry"]["renamed"] == {"4": "four"}
     assert (rows[0]["entry"]["what"], rows[0]["entry"]["note"]) == ("four", "on request")
+
+
+def test_history_tells_of_a_roll_back(edge_file: Path) -> None:
+    learn(edge_file, samples(3, 12))
+    rename(edge_file, "0", "zero")
+    assert history(edge_file)["rolled_back_from"] is None
+    rollback(edge_file)
+    assert history(edge_file)["rolled_back_from"] == 3
+    learn(edge_file, samples(4, 12))
+    document = history(edge_file)
+    assert document["rolled_back_from"] is None
+    assert [entry["verb"] for entry in document["entries"]] == ["learn", "rollback", "learn"]
+    assert document["entries"][1]["what"] == "from 3 to 2"
 
 
 def test_a_purged_class_is_in_no_history(edge_file: Path) -> None:
