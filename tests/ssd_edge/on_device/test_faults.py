@@ -195,7 +195,7 @@ def test_everything_stands_beside_the_file_that_a_link_leads_to(kept: Path, tmp_
     assert forget(link, "1", purge=True)["file"] == str(link)
     assert history(model) | {"file": None} == history(link) | {"file": None}
     assert list(link.parent.iterdir()) == [link]
-    assert set(found(model.parent)) == {"model.onnx"}
+    assert set(found(model.parent)) == {"model.onnx", "new.onnx", "old.onnx"}
 
 
 def stop_at(samples: int) -> Callable[[int, int], None]:
