@@ -52,10 +52,13 @@ def encode(lessons: Sequence[Lesson]) -> tuple[dict[str, Any], Arrays]:
     return {"classes": classes}, arrays
 
 
-def decode(fields: dict[str, Any], arrays: Arrays, layers: Sequence[Layer], block: int) -> Iterator[Lesson]:
+def decode(
+    fields: dict[str, Any], arrays: Arrays, layers: Sequence[Layer], block: int, step: float | None = None
+) -> Iterator[Lesson]:
     """The lessons, their codes cut into blocks of ``block`` samples as :meth:`AnalyticLearner.learn` does.
 
-    Raises EdgeModelError, before the first lesson, for what cannot be codes of a model with these ``layers``.
+    ``step``: what exact codes are multiples of; None for float32 ones. Raises EdgeModelError, before the first
+    lesson, for what cannot be codes of a model with these ``layers``.
     """
     if "calls" in arrays and not len(arrays["calls"]):
         return
@@ -71,6 +74,8 @@ def decode(fields: dict[str, Any], arrays: Arrays, layers: Sequence[Layer], bloc
     codes[-1].values = arrays["values"].astype(np.float32)
     if len(codes[-1].values) != len(codes[-1].neurons) or not _positive(codes[-1].values):
         raise EdgeModelError("a journal's record holds codes that are not positive numbers")
+    if step is not None and (np.fmod(codes[-1].values, step) != 0.0).any():
+        raise EdgeModelError("a journal's record holds codes that are not exact, as this model's are")
     stop = 0
     for count in calls.tolist():
         start, stop = stop, stop + count

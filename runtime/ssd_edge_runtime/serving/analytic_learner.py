@@ -26,6 +26,7 @@ from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.serving.labels import as_names
 from ssd_edge_runtime.serving.learner import Admit, Record
 from ssd_edge_runtime.serving.locks import attempt
+from ssd_edge_runtime.serving.moment import Moment, Unsolved
 from ssd_edge_runtime.serving.redo import Changes, Step
 from ssd_edge_runtime.serving.snapshot import Published, Snapshot
 from ssd_edge_runtime.sparse.codes import Codes
@@ -34,32 +35,6 @@ from ssd_edge_runtime.state import ModelState, Statistics
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.gradient.dampening import DampeningOptions, DampeningReport
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Moment:
-    """All that an analytic learner has learned; replaced by one assignment, never changed."""
-
-    state: ModelState
-    """The live state; its readout may be older than its statistics."""
-    version: int = 0
-    """Counts the changes."""
-    pending: float = 0.0
-    """Samples learned since a solution, if none was published since; infinity after another change."""
-    own: bool = False
-    """Whether the arrays may be written into: nobody else was handed them."""
-    owed: Changes = dataclasses.field(default_factory=Changes)
-    """What of the change that led here is still to be written into the arrays."""
-    lessons: tuple[list[Lesson], int] | None = None
-    """What was learned since a checkpoint: the first so many of a list; None where nobody makes any."""
-
-
-@dataclasses.dataclass(eq=False)
-class Unsolved:
-    """What a solution is made from, as of one moment."""
-
-    moment: Moment
-    system: analytic.System
 
 
 class AnalyticLearner:
@@ -252,7 +227,8 @@ class AnalyticLearner:
         """Learn what :meth:`record` gave, without its samples. Raises EdgeModelError."""
         self._statistics()
         refused = []
-        for lesson in list(decode(fields, arrays, self.state.layers, self._block)):
+        step = None if self._exact is None else self._exact.step
+        for lesson in list(decode(fields, arrays, self.state.layers, self._block, step)):
             try:
                 names = as_names(lesson.names, len(lesson.names), self.state.classes)
                 admit(names, len(names))

@@ -13,13 +13,14 @@ import pytest
 from same_everywhere import digest, learned
 from small_models import gradient_state
 
-from ssd_edge_runtime import AnalyticOptions, EdgeModel, analytic
+from ssd_edge_runtime import AnalyticOptions, EdgeModel, EdgeModelError, analytic
 from ssd_edge_runtime.analytic import gram
 from ssd_edge_runtime.model import rebase
 from ssd_edge_runtime.network.exact import exact_network
 from ssd_edge_runtime.sparse import exact, products
 from ssd_edge_runtime.sparse.exact import CODE_BITS
 from ssd_edge_runtime.state import ModelState, Readout
+from ssd_edge_runtime.storage import records
 
 SAMPLES, NAMES = 120, [str(number) for number in range(7)]
 Lesson = tuple[int, str]
@@ -206,3 +207,17 @@ def test_what_is_learned_is_the_same_on_every_machine(
     if kernel in ("dense", "sparse"):
         monkeypatch.setattr(exact, "DENSE", 0.0 if kernel == "dense" else 1.0)
     assert digest(learned(together)) == EVERYWHERE
+
+
+def test_a_record_gives_the_same_statistics_and_is_refused_where_its_codes_are_not_exact() -> None:
+    x = np.random.default_rng(1).random((9, 20)).astype(np.float32)
+    model, twin = (EdgeModel(untaught((30,)), engine="csr") for _ in range(2))
+    model.record({})
+    record = model.partial_fit(x, ["a"] * 9).record({})
+    fields, arrays = records.decode(record)
+    altered = records.encode(fields, arrays | {"values": arrays["values"] * np.float32(1.001)})
+    with pytest.raises(EdgeModelError, match="holds codes that are not exact, as this model's are"):
+        twin.replay(altered)
+    assert twin.samples_seen_ == 0
+    twin.replay(record)
+    assert digest(twin.state) == digest(model.state)

@@ -1,0 +1,36 @@
+"""What an analytic learner has learned, as of one moment."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ssd_edge_runtime import analytic
+from ssd_edge_runtime.analytic.lessons import Lesson
+from ssd_edge_runtime.serving.redo import Changes
+from ssd_edge_runtime.state import ModelState
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moment:
+    """All that an analytic learner has learned; replaced by one assignment, never changed."""
+
+    state: ModelState
+    """The live state; its readout may be older than its statistics."""
+    version: int = 0
+    """Counts the changes."""
+    pending: float = 0.0
+    """Samples learned since a solution, if none was published since; infinity after another change."""
+    own: bool = False
+    """Whether the arrays may be written into: nobody else was handed them."""
+    owed: Changes = dataclasses.field(default_factory=Changes)
+    """What of the change that led here is still to be written into the arrays."""
+    lessons: tuple[list[Lesson], int] | None = None
+    """What was learned since a checkpoint: the first so many of a list; None where nobody makes any."""
+
+
+@dataclasses.dataclass(eq=False)
+class Unsolved:
+    """What a solution is made from, as of one moment."""
+
+    moment: Moment
+    system: analytic.System
