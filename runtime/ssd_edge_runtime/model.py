@@ -87,16 +87,18 @@ class EdgeModel:
         verify: bool = True,
         trusted: Sequence[str | PathLike[str]] = (),
         allow_older: bool = False,
+        confine: bool = True,
     ) -> EdgeModel:
         """The model in a file; ``verify`` checks its digest. Raises OSError or :class:`EdgeModelError`.
 
         Where ``trusted`` or the environment variable SSD_EDGE_TRUSTED_KEYS names files of public keys, only a
         model signed by one of them is loaded, and no older generation than one loaded from there before, unless
-        ``allow_older``.
+        ``allow_older``. An encoder in a file that no trusted key has signed runs in a process of its own, with
+        limits of memory and time, unless ``confine`` is false.
         """
         from ssd_edge_runtime.storage import load_state
 
-        state, source = load_state(path, verify=verify, trusted=trusted, allow_older=allow_older)
+        state, source = load_state(path, verify=verify, trusted=trusted, allow_older=allow_older, confine=confine)
         try:
             model = cls(state, engine=engine, threads=threads)
         except EdgeModelError as error:

@@ -42,7 +42,7 @@ def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), 
         return model
     if not loading.verify:
         tell(f"warning: {model}: digest not checked")
-    return EdgeModel.load(
+    edge = EdgeModel.load(
         model,
         engine=loading.engine,
         threads=loading.threads,
@@ -50,6 +50,13 @@ def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), 
         trusted=keys.trusted,
         allow_older=keys.allow_older,
     )
+    encoder = edge.state.encoder
+    if encoder is not None and encoder.confined:
+        tell(
+            f"note: {model}: no trusted key has signed the encoder {encoder.name}: "
+            f"it runs in a process of its own, with at most {encoder.limits} for an answer"
+        )
+    return edge
 
 
 def load_inputs(samples: Any, model: EdgeModel, reading: Reading = Reading()) -> tuple[Float32, list[str]]:

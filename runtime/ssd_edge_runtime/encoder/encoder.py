@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
+from ssd_edge_runtime.confinement import Limits
 from ssd_edge_runtime.encoder.parts import INPUT, OUTPUT, check_parts
 from ssd_edge_runtime.onnx.messages import INITIALIZER, NODE, graph_message, value_info
 from ssd_edge_runtime.onnx.model_proto import model_message
@@ -18,6 +19,8 @@ from ssd_edge_runtime.onnx.protobuf import LENGTH, encode_varint
 BLOCK_VALUES = 2**20
 """Values of the samples that go through an encoder together: what its layers hold at a time is many times more."""
 MAX_BLOCK = 256
+MEMORY_PER_BYTE = 8
+"""Bytes that running it may take for each of its own, beside the libraries and what goes through."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Encoder:
     """Its ``NodeProto`` messages, in order."""
     tensors: tuple[bytes, ...]
     """Its ``TensorProto`` messages, in order."""
+    confined: bool = False
+    """Whether no trusted key has signed the file that it came in, so that it runs in a process with limits."""
 
     def __post_init__(self) -> None:
         check_parts(self.nodes, self.tensors)
@@ -63,6 +68,11 @@ class Encoder:
     def nbytes(self) -> int:
         """Bytes of its nodes and initializers."""
         return sum(map(len, self.nodes)) + sum(map(len, self.tensors))
+
+    @property
+    def limits(self) -> Limits:
+        """What its process may take, where it is confined."""
+        return Limits(Limits.memory + MEMORY_PER_BYTE * self.nbytes)
 
     @property
     def block(self) -> int:

@@ -8,7 +8,8 @@ from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.encoder.encoder import Encoder
 from ssd_edge_runtime.encoder.parts import OUTPUT
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.onnx.session import open_session, run_session
+from ssd_edge_runtime.onnx.confined import open_limited
+from ssd_edge_runtime.onnx.session import run_session
 
 
 class EncoderSession:
@@ -18,7 +19,7 @@ class EncoderSession:
         """Raise :class:`EdgeModelError` without onnxruntime, or where it does not take the encoder."""
         self._encoder = encoder
         try:
-            self._session = open_session(encoder.to_onnx(), threads)
+            self._session = open_limited(encoder.to_onnx(), threads, encoder.limits if encoder.confined else None)
         except ImportError as error:
             raise EdgeModelError(
                 f"this model has an encoder ({encoder.name}), which needs onnxruntime: pip install onnxruntime"

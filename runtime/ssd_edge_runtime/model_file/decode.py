@@ -80,7 +80,9 @@ def match_tensors(specs: list[TensorSpec], found: list[memoryview], what: str) -
     return {tensor.name: tensor.array() for tensor in tensors}
 
 
-def decode_encoder(parts: dict[int, list[memoryview]], structure: Structure) -> Encoder | None:
+def decode_encoder(
+    parts: dict[int, list[memoryview]], structure: Structure, confined: bool = False
+) -> Encoder | None:
     """Take the encoder's nodes and initializers, if there are any, off the front of the graph's."""
     shape = structure.encoder
     if shape is None:
@@ -90,17 +92,24 @@ def decode_encoder(parts: dict[int, list[memoryview]], structure: Structure) -> 
     nodes, tensors = parts[NODE][: shape.nodes], parts[INITIALIZER][: shape.initializers]
     del parts[NODE][: shape.nodes], parts[INITIALIZER][: shape.initializers]
     encoder = Encoder(
-        shape.name, structure.input_shape, shape.width, tuple(map(bytes, nodes)), tuple(map(bytes, tensors))
+        shape.name,
+        structure.input_shape,
+        shape.width,
+        tuple(map(bytes, nodes)),
+        tuple(map(bytes, tensors)),
+        confined,
     )
     EdgeModelError.unless(encoder.shape == shape, "the encoder is not the one whose digest the manifest names")
     return encoder
 
 
-def decode_inference(data: memoryview, manifest: Manifest) -> tuple[Arrays, Encoder | None]:
+def decode_inference(
+    data: memoryview, manifest: Manifest, confined: bool = False
+) -> tuple[Arrays, Encoder | None]:
     """Check that the graph is the one the manifest stands for; returns its initializers and its encoder."""
     graph = build_graph(manifest.structure)
     parts = decode_graph(data, GRAPH_NAME)
-    encoder = decode_encoder(parts, manifest.structure)
+    encoder = decode_encoder(parts, manifest.structure, confined)
     expected = ((NODE, graph.nodes, "nodes"), (INPUT, graph.inputs, "inputs"), (OUTPUT, graph.outputs, "outputs"))
     for number, wanted, what in expected:
         EdgeModelError.unless(
@@ -130,15 +139,16 @@ def decode_training(found: list[memoryview], manifest: Manifest) -> Arrays | Non
     return match_tensors(learning_specs(manifest.structure, shape), parts[INITIALIZER], "the learning state")
 
 
-def decode(header: Header, memory_limit: int | None = None) -> ModelState:
+def decode(header: Header, memory_limit: int | None = None, *, confined: bool = False) -> ModelState:
     """The model in a file, its sparse weights straight from the file's CSR.
 
     :param memory_limit: most bytes to allocate; never more than 64 MiB and 16 times the file anyway.
+    :param confined: whether an encoder will run in a process of its own, with limits.
     :raises EdgeModelError: for anything but a sound file, naming what is wrong with it.
     """
     parts, manifest = header.parts, header.manifest
     check_memory(manifest, len(header.data), memory_limit)
-    arrays, encoder = decode_inference(parts.graph, manifest)
+    arrays, encoder = decode_inference(parts.graph, manifest, confined)
     learning = decode_training(parts.training, manifest)
     structure, shape = manifest.structure, manifest.learning_shape
     statistics = teacher = None

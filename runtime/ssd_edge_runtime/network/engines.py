@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Literal, Protocol, get_args
 
 import numpy as np
 
 from ssd_edge_runtime.arrays import Float32
+from ssd_edge_runtime.confinement import Limits
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.memory import free_memory
 from ssd_edge_runtime.network.forward import block_size, forward
 from ssd_edge_runtime.network.preprocess import preprocess
-from ssd_edge_runtime.onnx.session import open_session, run_session
+from ssd_edge_runtime.onnx.confined import open_limited
+from ssd_edge_runtime.onnx.session import run_session
 from ssd_edge_runtime.state import ModelState
 
 EngineName = Literal["auto", "csr", "onnxruntime"]
@@ -74,7 +77,7 @@ class OnnxEngine:
             check_unfolding(state)
         data = model_file.to_bytes(state, learning_state=False)
         try:
-            self._session = open_session(data, threads)
+            self._session = open_limited(data, threads, limits_of(state))
         except ImportError as error:
             raise EdgeModelError(
                 "onnxruntime is not installed here: pip install onnxruntime, or use engine='csr'"
@@ -97,6 +100,14 @@ class OnnxEngine:
         except EdgeModelError as error:
             raise EdgeModelError(f"ONNX Runtime fails on the model: {error}") from error
         return logits
+
+
+def limits_of(state: ModelState) -> Limits | None:
+    """What ONNX Runtime may take for a model whose encoder is confined; None where it is not."""
+    if state.encoder is None or not state.encoder.confined:
+        return None
+    limits = state.encoder.limits
+    return replace(limits, memory=limits.memory + folding_bytes(state))
 
 
 def check_unfolding(state: ModelState) -> None:

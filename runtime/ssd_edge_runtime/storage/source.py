@@ -35,6 +35,7 @@ def load_state(
     verify: bool = True,
     trusted: Sequence[str | PathLike[str]] = (),
     allow_older: bool = False,
+    confine: bool = True,
 ) -> tuple[ModelState, Source]:
     """The model in a file, and which file that was.
 
@@ -42,6 +43,7 @@ def load_state(
     :param trusted: files of public keys, beside those that the environment variable SSD_EDGE_TRUSTED_KEYS names;
         where there are any, one of them must have signed the file, and it must be no older generation of what was
         accepted at ``path`` before, unless ``allow_older``.
+    :param confine: run an encoder that no trusted key has signed in a process of its own, with limits.
     :raises EdgeModelError: naming the file. :raises OSError: if it cannot be read.
     """
     trust = Trust.here(trusted, allow_older=allow_older)
@@ -49,7 +51,7 @@ def load_state(
     try:
         trust.check_signature(path, data)
         header = read_header(data, verify=verify)
-        state = decode(header)
+        state = decode(header, confined=confine and not trust.keys)
         trust.check_age(path, state)
         return state, Source(place_of(path), header.digest)
     except EdgeModelError as error:

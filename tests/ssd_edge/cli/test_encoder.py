@@ -17,7 +17,8 @@ from PIL import Image
 from ssd_edge.data import Dataset
 from ssd_edge.training import Run, train
 from ssd_edge_runtime import EdgeModel, model_file
-from ssd_edge_runtime.onnx.session import open_session
+from ssd_edge_runtime.confinement import Limits
+from ssd_edge_runtime.onnx.confined import open_limited
 
 NAMES = ("bird", "car", "door", "egg")
 TRAINED = {"method": "random", "readout": "analytic", "hidden": (60,), "k": (12,), "device": "cpu", "tasks": 1}
@@ -114,11 +115,11 @@ def test_threads_are_for_the_encoder(place: Path, command: str, monkeypatch: pyt
         ask("learn", "model.onnx", "new")
     threads = []
 
-    def opened(data: bytes, count: int) -> Any:
+    def opened(data: bytes, count: int, limits: Limits | None) -> Any:
         threads.append(count)
-        return open_session(data, count)
+        return open_limited(data, count, limits)
 
-    monkeypatch.setattr("ssd_edge_runtime.encoder.session.open_session", opened)
+    monkeypatch.setattr("ssd_edge_runtime.encoder.session.open_limited", opened)
     ask(*command.split(), "--threads", 2)
     assert threads == [2]
 
