@@ -14,6 +14,7 @@ ALLOWED = {
     "runtime/ssd_edge_runtime/serving/gradient_learner.py": "a record of a journal, whose seal was checked",
     "ssd_edge/cli/inspect.py": "shows a file, and runs nothing",
     "ssd_edge/cli/export.py": "describes what it has just written",
+    "runtime/ssd_edge_runtime/checkpoints.py": "asks what a file grew from",
     "ssd_edge/on_device/merging.py": "names the classes of a file that is about to be replaced",
     "ssd_edge/demo.py": "counts the bytes of what it has just written",
     "export/ssd_edge_export/verification/verification.py": "judges a file",

@@ -205,8 +205,10 @@ def test_a_checkpoint_costs_what_was_learned(cut_off: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["analytic"])
-def test_forget_purge_leaves_no_journal(model: Path, data: Path, cut_off: Path) -> None:
+def test_forget_purge_takes_no_lessons_with_it(cut_off: Path, data: Path) -> None:
     EdgeModel.load(cut_off).rename("0", "zero").save(cut_off)
+    assert "holds 40 samples of learning" in refused("forget", cut_off, "--class", "1", "--purge")
+    ask("learn", cut_off, data, *EVERY, "--resume")
     assert call("forget", cut_off, "--class", "1", "--purge").exit_code == 0
     assert not journal_path(cut_off).exists()
 
