@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ssd_edge.data import Reading
 from ssd_edge.on_device.callbacks import Tell, silent
-from ssd_edge.on_device.inputs import Data, Loading, Model, load_inputs, load_labelled, load_model
+from ssd_edge.on_device.inputs import Data, Loading, Model, load_inputs, load_labelled, load_model, note_confined
 from ssd_edge.on_device.keys import Keys
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import OptionError
@@ -43,6 +43,7 @@ def infer(
     answers: list[dict[str, Any]] = []
     for samples in inputs:
         x, sources = load_inputs(samples, edge, reading)
+        note_confined(edge, tell)
         rows = answers_for(edge.predict_proba(x), edge.classes_, top, reject_below)
         answers += [{**row, "source": source} for row, source in zip(rows, sources, strict=True)]
     return answers
@@ -89,6 +90,7 @@ def evaluate(
     """
     edge = load_model(model, loading, keys, tell)
     dataset = load_labelled(data, edge, split=split, root=root, reading=reading)
+    note_confined(edge, tell)
     names, actual = edge.classes_, dataset.names
     logits = edge.logits(dataset.x)
     predicted = np.array(names)[logits.argmax(axis=1)]

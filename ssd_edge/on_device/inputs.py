@@ -42,7 +42,7 @@ def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), 
         return model
     if not loading.verify:
         tell(f"warning: {model}: digest not checked")
-    edge = EdgeModel.load(
+    return EdgeModel.load(
         model,
         engine=loading.engine,
         threads=loading.threads,
@@ -50,13 +50,16 @@ def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), 
         trusted=keys.trusted,
         allow_older=keys.allow_older,
     )
-    encoder = edge.state.encoder
+
+
+def note_confined(model: EdgeModel, tell: Tell) -> None:
+    """Tell that an encoder is about to run in a process of its own, because no trusted key has signed it."""
+    encoder = model.state.encoder
     if encoder is not None and encoder.confined:
         tell(
-            f"note: {model}: no trusted key has signed the encoder {encoder.name}: "
-            f"it runs in a process of its own, with at most {encoder.limits} for an answer"
+            f"note: no trusted key has signed the encoder {encoder.name}: it runs in a process of its own, "
+            f"with at most {encoder.limits} for an answer"
         )
-    return edge
 
 
 def load_inputs(samples: Any, model: EdgeModel, reading: Reading = Reading()) -> tuple[Float32, list[str]]:

@@ -14,7 +14,7 @@ from typing import Any
 from ssd_edge.data import Dataset, Reading
 from ssd_edge.on_device.callbacks import Progress, Stop, Tell, never, silent, unwatched
 from ssd_edge.on_device.guard import Guard
-from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model
+from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model, note_confined
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.plan import LearnPlan, analytic_options, options_for, passes, solve_by, use
 from ssd_edge.on_device.resume import Pace, Resuming, digest_of_data, go_on, look
@@ -70,6 +70,7 @@ def learn(
         changing(model, saving, loading=loading, keys=keys, learning=True, tell=tell) as change,
     ):
         dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)
+        note_confined(change.model, tell)
         if guard:
             guard = guard.loaded(change.model, root, reading)
         begun = time.perf_counter()

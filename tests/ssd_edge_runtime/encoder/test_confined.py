@@ -94,6 +94,6 @@ def test_that_it_is_confined_is_said(path: Path) -> None:
     told: list[str] = []
     infer(path, images(1, 2)[0], keys=Keys(), tell=told.append)
     assert told == [
-        f"note: {path}: no trusted key has signed the encoder tiny: it runs in a process of its own, with at most "
+        "note: no trusted key has signed the encoder tiny: it runs in a process of its own, with at most "
         "1024 MiB of memory and 60 s for an answer"
     ]
