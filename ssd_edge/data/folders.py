@@ -23,6 +23,8 @@ PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test
 """Names of the parts of a data set, in any capitals, and what they are."""
 SYSTEM = frozenset({"__macosx", "@eadir", "__pycache__", "thumbs.db", "desktop.ini", "$recycle.bin"})
 """What systems leave in folders, beside names that begin with a dot."""
+MUCH = 1 << 26
+"""Bytes of images from which on those that a model does not take are refused before they are gathered."""
 SHOWN = 5
 """Kinds of files that a note names."""
 
@@ -92,10 +94,11 @@ def stack_images(
         if fit is None and (seen.height, seen.width) != (height, width):
             size, first = f"{seen.width} x {seen.height} pixels", f"{files[0]} has {width} x {height}"
             raise DataError(f"{path}: {size}, but {first}: resize the images first, or with --image-size")
-    if values is not None and channels * height * width != values:
+    gathered = 4 * len(files) * channels * height * width
+    if values is not None and channels * height * width != values and gathered > MUCH:
         shape = f"{channels} x {height} x {width}"
         raise DataError(f"{files[0]}: samples have shape {shape}, the model takes {values} values")
-    check_memory(4 * len(files) * channels * height * width, str(files[0].parent))
+    check_memory(gathered, str(files[0].parent))
     stack = np.empty((len(files), channels, height, width), np.float32)
     for i, path in enumerate(files):
         stack[i] = read_image(path, channels, fit)
