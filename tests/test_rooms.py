@@ -28,6 +28,7 @@ ORDER = {
         "encoder",
         "onnx",
         "sparse",
+        "input_facts",
         "detector | names | ledger",
         "options | files | memory | confinement",
         "errors | arrays | lazy",

@@ -10,6 +10,7 @@ from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.model import TopKNetwork
 from ssd_edge.training import Run
 from ssd_edge_export.assembly.encoder import behind, check_fit, embedded, encoder_for
+from ssd_edge_export.assembly.facts import facts_of_data, facts_of_run
 from ssd_edge_export.assembly.from_weights import Weights, network_from_weights
 from ssd_edge_export.assembly.provenance import run_provenance, usage, weights_provenance
 from ssd_edge_export.assembly.state import Plan, build_state
@@ -71,6 +72,7 @@ def state_of_run(
 ) -> ModelState:
     """What ``export_model`` writes for a run."""
     front = encoder_for(run, encoder)
+    facts = facts_of_run(run, data, front)
     data = embedded(data, front)
     trained: ReadoutKind = "gradient" if run.analytic is None else "analytic"
     kind = options.readout or trained
@@ -89,7 +91,7 @@ def state_of_run(
     plan = Plan(options.values, solver, learning, tasks[-1], run_provenance(run, kind, options.values))
     state = build_state(run.network, plan, samples, held, progress)
     state.provenance["neurons"] = {layer.name: usage(layer.class_count, tasks)["tasks"] for layer in state.layers}
-    return behind(front, state)
+    return replace(behind(front, state), inputs=facts)
 
 
 def switch_of(network: TopKNetwork, readout: ReadoutKind) -> float:
@@ -115,6 +117,7 @@ def state_of_weights(
     network = network_from_weights(weights)
     if encoder is not None:
         check_fit(encoder, network.input_width)
+    facts = facts_of_data(data, network.input_shape if encoder is None else encoder.input_shape)
     data = embedded(data, encoder)
     if options.prune is not None:
         network = prune(network, options.prune, data=data, progress=progress)
@@ -125,7 +128,7 @@ def state_of_weights(
     elif options.learning_state:
         steps = options.learning or LearningOptions(nonnegative=False)
     plan = Plan(options.values, solver, steps, None, weights_provenance(options.values, options.prune))
-    return behind(encoder, build_state(network, plan, samples, progress=progress))
+    return replace(behind(encoder, build_state(network, plan, samples, progress=progress)), inputs=facts)
 
 
 def check_weights(

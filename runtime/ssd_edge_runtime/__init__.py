@@ -10,7 +10,7 @@ from ssd_edge_runtime.lazy import lazy
 if TYPE_CHECKING:
     from ssd_edge_runtime.detector import LossDetector
     from ssd_edge_runtime.encoder.encoder import Encoder
-    from ssd_edge_runtime.errors import EdgeModelError
+    from ssd_edge_runtime.errors import EdgeModelError, ScaleWarning
     from ssd_edge_runtime.ledger.entries import Remarks
     from ssd_edge_runtime.model import EdgeModel, merge, rebase
     from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
@@ -28,6 +28,7 @@ __all__ = [
     "LearningOptions",
     "LossDetector",
     "Remarks",
+    "ScaleWarning",
     "__version__",
     "merge",
     "rebase",
@@ -37,7 +38,7 @@ __getattr__, __dir__ = lazy(
     {
         "detector": ("LossDetector",),
         "encoder.encoder": ("Encoder",),
-        "errors": ("EdgeModelError",),
+        "errors": ("EdgeModelError", "ScaleWarning"),
         "ledger.entries": ("Remarks",),
         "model": ("EdgeModel", "merge", "rebase"),
         "options": ("AnalyticOptions", "LearningOptions"),

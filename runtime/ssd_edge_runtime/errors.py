@@ -27,6 +27,17 @@ class DataWarning(UserWarning):
     """Something in a file was left out, or taken for what it may not be."""
 
 
+class ScaleWarning(DataWarning):
+    """Samples whose values are far from those that the model was trained on, or were brought there.
+
+    ``kind`` says in which way, the same for all samples that are wrong alike.
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class FewSamplesWarning(UserWarning):
     """A class has been shown too few times to be answered."""
 

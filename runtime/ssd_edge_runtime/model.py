@@ -17,7 +17,7 @@ from ssd_edge_runtime.errors import EdgeModelError, FewSamplesWarning
 from ssd_edge_runtime.network.engines import check_engine
 from ssd_edge_runtime.network.forward import log_softmax, softmax
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
-from ssd_edge_runtime.serving.inputs import Intake
+from ssd_edge_runtime.serving.inputs import Intake, ScaleCheck
 from ssd_edge_runtime.serving.labels import as_names
 from ssd_edge_runtime.serving.shared_model import SharedModel
 from ssd_edge_runtime.state import ModelState
@@ -36,12 +36,12 @@ class EdgeModel:
     """A model that predicts and goes on learning, with scikit-learn's verbs.
 
     Samples are (N, *input_shape), (N, their number of values) or a single one, channels last or first: arrays,
-    lists, tensors, data frames, anything with ``__array__``; uint8 is divided by 255. Where the file has an
-    encoder, samples are what that takes. Labels are class names; a whole number i is the class named
-    ``str(i)``. Whatever raises :class:`EdgeModelError` changes nothing. One thread may learn while others
-    predict: a prediction sees the state before or after a call, never a mixture, and waits for no learning that
-    its own thread did not ask for. ``copy`` and ``pickle`` give a model of its own, equal and independent: for
-    trying a lesson out, and for other processes of the same version; what is kept is kept by :meth:`save`.
+    lists, tensors, data frames, anything with ``__array__``; uint8 is divided by 255. Where the file says how
+    pictures are fitted, these come in any size: Pillow's images, paths, uint8 arrays. Where it has an encoder,
+    samples are what that takes. Labels are class names; a whole number i is the class named ``str(i)``. Whatever
+    raises :class:`EdgeModelError` changes nothing. One thread may learn while others predict: a prediction sees
+    the state before or after a call, never a mixture, and waits for no learning but its own thread's. ``copy`` and
+    ``pickle`` give an independent equal model, for processes of the same version; :meth:`save` is for keeping.
 
     >>> model = EdgeModel.load("model.onnx")  # doctest: +SKIP
     >>> model.partial_fit(x, ["bag", "bag"]).predict(x)  # doctest: +SKIP
@@ -51,9 +51,7 @@ class EdgeModel:
     def __init__(self, state: ModelState, *, engine: str = "auto", threads: int = 1) -> None:
         """Wrap ``state``, which is never written into.
 
-        ``engine``: "csr", "onnxruntime", or "auto", the faster one by
-        :func:`ssd_edge_runtime.network.engines.choose`.
-        ``threads``: of ONNX Runtime, also where it runs the encoder; the CSR engine uses one.
+        ``engine``: "csr", "onnxruntime", or "auto", the faster one. ``threads``: of ONNX Runtime; CSR uses one.
         """
         check_engine(engine)
         if threads < 1:
@@ -63,6 +61,8 @@ class EdgeModel:
         self._source: Source | None = None
         self._intake = Intake(state, threads)
         self._shared = SharedModel(state)
+        self.scale_check: ScaleCheck = "warn"
+        """What is done about values far from those trained on: "warn", "strict" (refuse them), or "off"."""
         self.detector: LossDetector | None = None
         """Opens a task boundary where the loss of a stream rises for good (gradient readout)."""
 
@@ -129,7 +129,11 @@ class EdgeModel:
 
     def embed(self, x: Any) -> Float32:
         """What the first layer takes of samples, float32 (N, d): embeddings where there is an encoder."""
-        return self._intake.inputs(x)
+        return self._intake.inputs(x, self.scale_check)
+
+    def as_samples(self, x: Any) -> Float32:
+        """Samples as the model is fed them, float32 (N, *input_shape): checked, in its order, size and scale."""
+        return self._intake.samples(x, self.scale_check).reshape(-1, *self._shared.state.input_shape)
 
     def score(self, x: Any, y: Any) -> float:
         """Share of samples answered with their label; a label that the model does not know is a miss."""
@@ -146,7 +150,7 @@ class EdgeModel:
         of the loss that :attr:`detector` finds significant. Warns (:class:`FewSamplesWarning`) of classes that are
         still below ``analytic.min_samples``.
         """
-        samples = self._intake.inputs(x)
+        samples = self.embed(x)
         names = as_names(y, len(samples), self._shared.state.classes)
         with self._shared.learning:
             self._shared.make_room(names, len(samples))
@@ -169,7 +173,7 @@ class EdgeModel:
 
     def unlearn(self, x: Any, y: Any) -> EdgeModel:
         """Take samples out of an analytic readout, exactly as if they had never been learned."""
-        samples = self._intake.inputs(x)
+        samples = self.embed(x)
         names = as_names(y, len(samples), self._shared.state.classes)
         with self._shared.learning:
             self._shared.unlearn(samples, names)
@@ -189,12 +193,12 @@ class EdgeModel:
     ) -> DampeningReport:
         """Remove a class from a gradient readout and dampen the weights that served it, at a reported cost.
 
-        ``samples`` of the class and ``retained``, samples of the others with their labels, must be at hand:
-        Selective Synaptic Dampening compares what each weight means to the two.
+        Selective Synaptic Dampening compares what each weight means to ``samples`` of the class and to
+        ``retained``, samples of the others with their labels.
         """
         from ssd_edge_runtime.gradient.dampening import DampeningOptions
 
-        forgotten, kept = self._intake.inputs(samples), self._intake.inputs(retained[0])
+        forgotten, kept = self.embed(samples), self.embed(retained[0])
         with self._shared.learning:
             name = self._known(name)
             names = [self._known(each) for each in as_names(retained[1], len(kept))]
@@ -264,8 +268,7 @@ class EdgeModel:
     def replay(self, record: bytes) -> list[str]:
         """Learn again what a record holds, to the same bits; records of one model, in their order.
 
-        Returns, in words, the lessons that were left out because no file could hold them: none, but for records
-        of earlier versions, which took any name for a class.
+        Returns, in words, the lessons left out because no file could hold them, as earlier versions took some.
         """
         with self._shared.learning:
             return self._shared.replay(record)
@@ -351,8 +354,7 @@ class EdgeModel:
     def solve_every(self) -> int:
         """Samples to learn before a prediction solves an analytic readout again; 1 keeps all up to date.
 
-        More suits loops that predict and learn sample by sample. Until then answers come from the readout, and the
-        classes, of the last solution. :meth:`save` and :attr:`state` always solve.
+        Until then answers come from the last solution; :meth:`save` and :attr:`state` always solve.
         """
         return self._shared.solve_every
 
@@ -384,7 +386,7 @@ class EdgeModel:
     def _answers(self, x: Any) -> tuple[ModelState, Float32]:
         # ONNX Runtime runs the whole file, encoder included; the other engine begins behind it.
         whole = self._engine == "onnxruntime"
-        inputs = self._intake.samples(x) if whole else self._intake.inputs(x)
+        inputs = (self._intake.samples if whole else self._intake.inputs)(x, self.scale_check)
         return self._shared.answer(inputs, self._engine, self._threads)
 
 

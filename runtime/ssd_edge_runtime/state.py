@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssd_edge_runtime.arrays import Float32, Float64, Int32, Int64
+from ssd_edge_runtime.input_facts import UNKNOWN, InputFacts
 from ssd_edge_runtime.ledger.ledger import Ledger
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind, ValuesType
 from ssd_edge_runtime.sparse.csr import CSRMatrix
@@ -147,6 +148,8 @@ class ModelState:
     """Whether the input is L2-normalised before ``center`` is subtracted, too."""
     sketch: Sketch | None = None
     """Sums of the centred input that the first layer sees in its place; None for none."""
+    inputs: InputFacts = UNKNOWN
+    """The range of training samples, and how pictures and rows of a table become samples."""
 
     @property
     def input_width(self) -> int:
@@ -166,7 +169,9 @@ class ModelState:
     @property
     def head(self) -> ModelState:
         """The same model without its encoder: it takes embeddings, and shares all arrays."""
-        return replace(self, input_shape=(self.input_width,), encoder=None) if self.encoder is not None else self
+        if self.encoder is None:
+            return self
+        return replace(self, input_shape=(self.input_width,), encoder=None, inputs=UNKNOWN)
 
     @property
     def answering(self) -> ModelState:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from ssd_edge.cli.output import fail
+
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
 
@@ -35,21 +37,63 @@ stdin_format_option = click.option(
 )
 
 
-label_column_option = click.option(
-    "--label-column", metavar="NAME", help="Tables: column of the labels, by name or number [found out]."
+scale_option = click.option(
+    "--scale-strict", is_flag=True, help="Refuse samples in another range than the model was trained on."
 )
+READING = ("label_column", "image_size", "image_fit")
+"""Parameters of the options below."""
+
+
+def image_size(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """``"96"`` as 96, ``"48x64"`` as (48, 64)."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(map(str.isdecimal, parts)):
+        raise click.BadParameter(f"{text!r} is neither a number of pixels nor HEIGHTxWIDTH")
+    sides = tuple(map(int, parts))
+    return sides if len(sides) == 2 else sides[0]
+
+
+def raw_reading_options(function: F) -> F:
+    """How files are read; each option is passed on by itself, None where it is not given."""
+    options = [
+        click.option(
+            "--label-column", metavar="NAME", help="Tables: column of the labels, by name or number [found out]."
+        ),
+        click.option(
+            "--image-size",
+            metavar="PIXELS",
+            callback=image_size,
+            help="Pictures: bring each to this square, or HEIGHTxWIDTH [a model's own].",
+        ),
+        click.option(
+            "--image-fit",
+            type=click.Choice(["crop", "pad", "stretch"]),
+            help="How: keep the middle, all of it on black, or out of proportion [crop; a model's own].",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def reading_options(function: F) -> F:
     """Options of a ``Reading``, passed on as ``reading``."""
 
     @functools.wraps(function)
-    def wrapper(*args: Any, label_column: str | None, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         from ssd_edge.data import Reading
+        from ssd_edge_runtime.errors import OptionError
 
-        return function(*args, reading=Reading(label_column=label_column), **kwargs)
+        given = {name: value for name in READING if (value := kwargs.pop(name)) is not None}
+        try:
+            reading = Reading(**given)
+        except OptionError as error:
+            fail(str(error))
+        return function(*args, reading=reading, **kwargs)
 
-    return label_column_option(wrapper)  # type: ignore[return-value]
+    return raw_reading_options(wrapper)  # type: ignore[return-value]
 
 
 def require_stdin(stdin_format: str) -> None:

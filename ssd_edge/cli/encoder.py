@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ssd_edge.cli.arguments import label_column_option
+from ssd_edge.cli.arguments import raw_reading_options
 from ssd_edge.cli.completion import offer_data
 from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch
@@ -42,7 +42,7 @@ FIRST = (
 @click.option("--seed", type=int, help="Seeds the weights, the order and the changes made to samples [0].")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train [auto].")
 @click.option("--data-root", type=click.Path(), help="Where local copies of data are looked for first.")
-@label_column_option
+@raw_reading_options
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default="encoder.onnx", show_default=True, help="File."

@@ -13,6 +13,7 @@ from ssd_edge.cli.arguments import (
     loading_options,
     model_argument,
     reading_options,
+    scale_option,
     split_option,
 )
 from ssd_edge.cli.completion import offer_data
@@ -36,6 +37,7 @@ WORST = 5
 @split_option("test")
 @data_root_option
 @reading_options
+@scale_option
 @engine_options
 @loading_options
 @common_options
@@ -45,6 +47,7 @@ def command(
     split: str,
     data_root: Path | None,
     reading: Reading,
+    scale_strict: bool,
     engine: str,
     threads: int,
     verify: bool,
@@ -58,7 +61,7 @@ def command(
     """
     from ssd_edge.on_device import Keys, Loading, evaluate
 
-    loading = Loading(engine, threads, verify)
+    loading = Loading(engine, threads, verify, scale_strict)
     keys = Keys(trusted=trusted, allow_older=allow_older)
     report = evaluate(
         model, data, split=split, root=data_root, reading=reading, loading=loading, keys=keys, tell=say

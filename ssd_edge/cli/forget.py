@@ -11,6 +11,7 @@ from ssd_edge.cli.arguments import (
     data_root_option,
     model_argument,
     reading_options,
+    scale_option,
     split_option,
     threads_option,
     writing_options,
@@ -49,6 +50,7 @@ Example:
 @split_option("all")
 @data_root_option
 @reading_options
+@scale_option
 @threads_option
 @writing_options
 @common_options
@@ -60,6 +62,7 @@ def command(
     split: str,
     data_root: Path | None,
     reading: Reading,
+    scale_strict: bool,
     output: Path | None,
     note: str,
     keep: int,
@@ -85,7 +88,7 @@ def command(
         root=data_root,
         reading=reading,
         saving=Saving(output, keep, lock_timeout, note),
-        loading=Loading(threads=threads),
+        loading=Loading(threads=threads, scale_strict=scale_strict),
         keys=Keys(sign_with),
         tell=say,
     )

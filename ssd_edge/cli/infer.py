@@ -15,6 +15,7 @@ from ssd_edge.cli.arguments import (
     model_argument,
     reading_options,
     require_stdin,
+    scale_option,
     stdin_format_option,
 )
 from ssd_edge.cli.help import Command
@@ -45,6 +46,7 @@ Example:
 )
 @stdin_format_option
 @reading_options
+@scale_option
 @engine_options
 @loading_options
 @common_options
@@ -55,6 +57,7 @@ def command(
     reject_below: float,
     stdin_format: StreamFormat,
     reading: Reading,
+    scale_strict: bool,
     engine: str,
     threads: int,
     verify: bool,
@@ -71,7 +74,7 @@ def command(
     from ssd_edge_runtime.errors import OptionError
 
     opening: dict[str, Any] = {
-        "loading": on_device.Loading(engine, threads, verify),
+        "loading": on_device.Loading(engine, threads, verify, scale_strict),
         "keys": on_device.Keys(trusted=trusted, allow_older=allow_older),
         "tell": say,
     }

@@ -14,6 +14,7 @@ from ssd_edge.cli.arguments import (
     model_argument,
     reading_options,
     require_stdin,
+    scale_option,
     split_option,
     stdin_format_option,
     threads_option,
@@ -87,6 +88,7 @@ FIRST = (
 @split_option("train")
 @data_root_option
 @reading_options
+@scale_option
 @threads_option
 @writing_options
 @loading_options
@@ -97,6 +99,7 @@ def command(
     split: str,
     data_root: Path | None,
     reading: Reading,
+    scale_strict: bool,
     output: Path | None,
     note: str,
     keep: int,
@@ -138,7 +141,7 @@ def command(
     writing: dict[str, Any] = {
         "resuming": resuming,
         "saving": on_device.Saving(output, keep, lock_timeout, note),
-        "loading": on_device.Loading(threads=threads, verify=verify),
+        "loading": on_device.Loading(threads=threads, verify=verify, scale_strict=scale_strict),
         "keys": on_device.Keys(sign_with, trusted, allow_older),
         "tell": say,
     }

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -83,8 +83,8 @@ def notes() -> Iterator[None]:
         def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if not issubclass(category, DataWarning):
                 show(message, category, *where, **more)
-            elif str(message) not in said:
-                said.add(str(message))
+            elif (told := getattr(message, "kind", str(message))) not in said:
+                said.add(told)
                 say(f"note: {message}")
 
         warnings.showwarning = note
@@ -107,7 +107,7 @@ def describe(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Print ``error: message`` on standard error and exit with status 2."""
     say(f"error: {message}")
     sys.exit(2)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import click
 
-from ssd_edge.cli.arguments import label_column_option
+from ssd_edge.cli.arguments import raw_reading_options
 from ssd_edge.cli.completion import offer_data, offer_method
 from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch, say
@@ -102,7 +102,7 @@ def training_options(function: Any) -> Any:
                      help="An option of a method: ssd.temperature=1. See docs/reference/methods.md."),
         click.option("--device", type=choice(["auto", "cpu", "cuda"]), help="Where to train [auto]."),
         click.option("--data-root", type=click.Path(), help="Where local copies of data are looked for first."),
-        label_column_option,
+        raw_reading_options,
         click.option("--config", type=click.Path(path_type=Path), help="Options from a TOML file; the line wins."),
     ]  # fmt: skip
     for option in reversed(options):

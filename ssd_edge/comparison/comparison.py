@@ -23,6 +23,8 @@ from ssd_edge.comparison.table import Comparison, summarize_rows
 from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.training.api import train
 from ssd_edge.training.config import TrainConfig
+from ssd_edge.training.image_size import decided_size
+from ssd_edge.training.task_options import TaskOptions
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.storage.atomic import write_text
 from ssd_edge_runtime.storage.folders import scratch
@@ -59,6 +61,7 @@ def compare(
     """
     OptionError.unless(seeds >= 1, f"seeds must be at least 1, got {seeds}")
     OptionError.unless(jobs is None or jobs >= 1, f"jobs must be at least 1, got {jobs}")
+    options |= _image_size(str(data), options)
     table = make_rows({"data": str(data), **options}, methods, rows, widths)
     folder = None if output is None else _folder(Path(output), resume, force)
     configs = {_key(row, seed): row.seeded(seed) for row in table for seed in range(seeds)}
@@ -81,6 +84,14 @@ def compare(
         write_text(folder / TABLE, comparison.text() + "\n")
         plot_comparison(comparison.document, folder)
     return comparison
+
+
+def _image_size(data: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The size of pictures for all rows, where it is not given."""
+    reading = {name: options[name] for name in ("image_size", "image_fit") if name in options}
+    given = TaskOptions(data=data, **reading)
+    size = decided_size(given, options.get("encoder"), options.get("encoder_size"))
+    return {} if size is None else {"image_size": size}
 
 
 def _folder(folder: Path, resume: bool, force: bool) -> Path:

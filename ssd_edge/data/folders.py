@@ -14,8 +14,9 @@ from ssd_edge.data.dataset import Dataset
 from ssd_edge.data.limits import check_memory
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError, DataWarning, EdgeModelError
+from ssd_edge_runtime.input_facts import Fit
 from ssd_edge_runtime.names import class_name
-from ssd_edge_runtime.serving.images import HEIC, Fit, look, read_image, suffixes
+from ssd_edge_runtime.serving.images import HEIC, look, read_image, suffixes
 
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "validation"
@@ -25,6 +26,8 @@ SYSTEM = frozenset({"__macosx", "@eadir", "__pycache__", "thumbs.db", "desktop.i
 """What systems leave in folders, beside names that begin with a dot."""
 MUCH = 1 << 26
 """Bytes of images from which on those that a model does not take are refused before they are gathered."""
+UNLIMITED = Fit(1, 1)
+"""Of images that will be made smaller."""
 SHOWN = 5
 """Kinds of files that a note names."""
 
@@ -103,6 +106,12 @@ def stack_images(
     for i, path in enumerate(files):
         stack[i] = read_image(path, channels, fit)
     return stack
+
+
+def picture_sizes(folder: Path) -> set[tuple[int, int]]:
+    """Height and width of the images below a folder, upright; as many as there are kinds. Raises DataError."""
+    looks = [look(path, UNLIMITED) for path in _walk(folder)[0]]
+    return {(seen.height, seen.width) for seen in looks}
 
 
 def _load_classes(folder: Path, channels: int | None, fit: Fit | None, values: int | None) -> Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ssd_edge_runtime.serving.images import Fit, Way
+from ssd_edge_runtime.input_facts import Fit, Way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,8 +13,8 @@ class Reading:
 
     label_column: str | None = None
     """Tables: the column of the labels, by name or number from 1; None: found out."""
-    image_size: int | None = None
-    """Images: bring each to a square of so many pixels; None: as they are."""
+    image_size: int | tuple[int, int] | None = None
+    """Images: bring each to a square of so many pixels, or to height and width; None: as they are."""
     image_fit: Way = "crop"
     """How: ``crop`` keeps the middle, ``pad`` all of it on black, ``stretch`` all of it, out of proportion."""
 
@@ -24,4 +24,8 @@ class Reading:
     @property
     def fit(self) -> Fit | None:
         """What is done to images."""
-        return None if self.image_size is None else Fit(self.image_size, self.image_size, self.image_fit)
+        if self.image_size is None:
+            return None
+        size = self.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return Fit(height, width, self.image_fit)

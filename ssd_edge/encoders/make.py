@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge.encoders.to_onnx import encoder_of
-from ssd_edge.encoders.torchvision import torchvision_encoder
+from ssd_edge.encoders.torchvision import torchvision_encoder, usual_size
 from ssd_edge_runtime.encoder import Encoder, import_encoder
 from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.input_facts import is_image
 
 
 def make_encoder(
@@ -31,6 +32,20 @@ def make_encoder(
         return import_encoder(encoder)
     module = torchvision_encoder(str(encoder), input_shape, weights, size)
     return encoder_of(module, input_shape, str(encoder))
+
+
+def picture_size(encoder: str | Path, size: int | None = None) -> int | tuple[int, int]:
+    """The pictures that an encoder looks at: the side of a square, or height and width where it takes no other.
+
+    ``size``: as ``make_encoder`` has it. Raises as that does, and OptionError where it takes no pictures.
+    """
+    if not is_file(encoder):
+        return size or usual_size(str(encoder))
+    shape = import_encoder(encoder).input_shape
+    OptionError.unless(
+        is_image(shape), f"encoder {encoder} takes samples of {' x '.join(map(str, shape))}, not pictures"
+    )
+    return shape[1], shape[2]
 
 
 def is_file(encoder: str | Path) -> bool:

@@ -80,6 +80,13 @@ def check_name(name: str, known: list[str]) -> None:
     raise OptionError(f"encoder {name!r} is neither a file nor a model of torchvision; {hint}")
 
 
+def usual_size(name: str) -> int:
+    """The shorter side of the images that the model's default weights expect, before their middle is kept."""
+    models = _models()
+    check_name(name, models.list_models(module=models))
+    return preset_of(models.get_model_weights(name).DEFAULT, None).resize
+
+
 def preset_of(weights: Any, size: int | None) -> Preset:
     """What ``weights`` expect, or the same with images of ``size`` x ``size`` pixels."""
     usual = weights.transforms()

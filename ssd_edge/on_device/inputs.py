@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.keys import Keys
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.errors import DataError
-from ssd_edge_runtime.serving.inputs import as_samples
+from ssd_edge_runtime.errors import DataError, EdgeModelError
+from ssd_edge_runtime.input_facts import is_image
 from ssd_edge_runtime.serving.labels import as_names
+from ssd_edge_runtime.serving.shapes import orders
 
 Model = str | Path | EdgeModel
 """A model file, or a model that is loaded already."""
@@ -34,6 +35,8 @@ class Loading:
     """Cores for ONNX Runtime, also where it runs an encoder."""
     verify: bool = True
     """Whether the file's digest is checked."""
+    scale_strict: bool = False
+    """Refuse samples in another range than the model was trained on; else that is only told."""
 
 
 def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), tell: Tell = silent) -> EdgeModel:
@@ -42,7 +45,7 @@ def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), 
         return model
     if not loading.verify:
         tell(f"warning: {model}: digest not checked")
-    return EdgeModel.load(
+    edge = EdgeModel.load(
         model,
         engine=loading.engine,
         threads=loading.threads,
@@ -50,6 +53,8 @@ def load_model(model: Model, loading: Loading = Loading(), keys: Keys = Keys(), 
         trusted=keys.trusted,
         allow_older=keys.allow_older,
     )
+    edge.scale_check = "strict" if loading.scale_strict else "warn"
+    return edge
 
 
 def note_confined(model: EdgeModel, tell: Tell) -> None:
@@ -71,13 +76,13 @@ def load_inputs(samples: Any, model: EdgeModel, reading: Reading = Reading()) ->
     """
     shape, width = model.state.input_shape, model.state.sample_width
     if not isinstance(samples, str | Path):
-        x = as_samples(samples, shape, width).reshape(-1, *shape)
+        x = model.as_samples(samples)
         return x, [f"sample {number}" for number in range(1, len(x) + 1)]
+    reading = reading_for(model, reading)
     x, sources = load_arrays(samples, channels=channels_of(shape), reading=reading, width=width)
-    if x.shape in (shape, (width,)):
-        return x.reshape(1, *shape), [str(samples)]
-    check_shape(x, shape, width, str(samples))
-    return x.reshape(-1, *shape), sources
+    if x.shape in orders(shape):
+        x, sources = x[None], [str(samples)]
+    return fitted(x, model, str(samples)), sources
 
 
 def load_labelled(
@@ -95,24 +100,41 @@ def load_labelled(
     shape, width = model.state.input_shape, model.state.sample_width
     if isinstance(data, tuple):
         DataError.unless(len(data) == 2, f"data must be (x, y), samples and their labels, got {len(data)} parts")
-        x = as_samples(data[0], shape, width)
+        x = model.as_samples(data[0])
         return Dataset(x, *number_labels(as_names(data[1], len(x))))
     if isinstance(data, Dataset):
-        check_shape(data.x, shape, width, "data")
-        return data
-    channels = channels_of(shape)
-    dataset = load_data(data, split=split, root=root, channels=channels, reading=reading, width=width)  # type: ignore[arg-type]
-    check_shape(dataset.x, shape, width, str(data))
-    return dataset
+        return replace(data, x=fitted(data.x, model, "data"))
+    dataset = load_data(
+        data,
+        split=split,  # type: ignore[arg-type]
+        root=root,
+        channels=channels_of(shape),
+        reading=reading_for(model, reading),
+        width=width,
+    )
+    return replace(dataset, x=fitted(dataset.x, model, str(data)))
+
+
+def reading_for(model: EdgeModel, reading: Reading) -> Reading:
+    """``reading`` with what the model's file says where it leaves a choice open."""
+    facts, shape = model.state.inputs, model.state.input_shape
+    if reading.image_size is None and facts.image_fit is not None:
+        reading = replace(reading, image_size=(shape[1], shape[2]), image_fit=facts.image_fit)
+    return reading
 
 
 def channels_of(shape: tuple[int, ...]) -> int | None:
     """What image files are converted to for a model of this input; None where it takes no images."""
-    return shape[0] if len(shape) == 3 and shape[0] in (1, 3) else None
+    return shape[0] if is_image(shape) else None
 
 
-def check_shape(x: NDArray[Any], shape: tuple[int, ...], width: int, source: str) -> None:
-    """Raise DataError unless ``x`` is (N, *shape) or (N, width)."""
-    if x.shape[1:] not in (shape, (width,)):
+def fitted(x: NDArray[Any], model: EdgeModel, source: str) -> Float32:
+    """Samples (N, ...) as the model is fed them, (N, *input_shape). Raises DataError for another shape."""
+    shape = model.state.input_shape
+    if x.shape[1:] not in orders(shape):
         found, wanted = (" x ".join(map(str, dims)) for dims in (x.shape[1:], shape))
         raise DataError(f"{source}: samples have shape {found}, the model takes {wanted}")
+    try:
+        return model.as_samples(x)
+    except EdgeModelError as error:
+        raise DataError(f"{source}: {error}") from error

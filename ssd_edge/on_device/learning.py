@@ -73,6 +73,7 @@ def learn(
         note_confined(change.model, tell)
         if guard:
             guard = guard.loaded(change.model, root, reading)
+        change.model.scale_check = "off"  # All of the data was looked at; now it comes in parts.
         begun = time.perf_counter()
         report = Lesson(change, dataset, plan, resuming, guard, tell, progress, stop).learn()
         report["seconds"] = round(time.perf_counter() - begun, 3)

@@ -54,7 +54,12 @@ def infer_stream(
 
 def _predict(model: EdgeModel, samples: Samples, answer: Answer, top: int = 1, reject_below: float = 0.0) -> None:
     """An answer for each sample."""
-    rows = answers_for(model.predict_proba(samples.x), model.classes_, top, reject_below)
+    try:
+        probabilities = model.predict_proba(samples.x)
+    except EdgeModelError as error:
+        answer(_refusal(error))
+        return
+    rows = answers_for(probabilities, model.classes_, top, reject_below)
     for row, source in zip(rows, samples.sources(), strict=True):
         answer({**row, "source": source})
 

@@ -19,6 +19,7 @@ from ssd_edge.encoders import CACHE, Embeddings, make_encoder
 from ssd_edge.encoders.folder import load_embeddings, save_encoder
 from ssd_edge.training.checkpoint import load_checkpoint, save_checkpoint
 from ssd_edge.training.config import DeviceChoice, TrainConfig
+from ssd_edge.training.image_size import with_image_size
 from ssd_edge.training.interrupt import Interrupted, interrupt_flag
 from ssd_edge.training.parallel import ALONE, Parallel, join_processes
 from ssd_edge.training.run import CHECKPOINT, CONFIG, MODEL, Run
@@ -59,7 +60,7 @@ def train(
     """
     memory = in_memory(data, test)
     source = IN_MEMORY if memory is not None else str(data)
-    config = (config or TrainConfig()).changed({"data": source, **options}, "train")
+    config = with_image_size((config or TrainConfig()).changed({"data": source, **options}, "train"))
     OptionError.unless(
         embeddings is None or config.encoder is not None, "embeddings go with an encoder: give its name, too"
     )

@@ -14,6 +14,7 @@ from ssd_edge.encoders.folder import write_encoder
 from ssd_edge.encoders.train import EncoderOptions, fit_encoder
 from ssd_edge.training.api import pick_device
 from ssd_edge.training.config import DeviceChoice
+from ssd_edge.training.image_size import with_image_size
 from ssd_edge.training.task_options import IN_MEMORY, TaskOptions, classes_until_last, load_part
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
@@ -63,7 +64,7 @@ def train_encoder(
     Raises OptionError, DataError.
     """
     source = IN_MEMORY if isinstance(data, Dataset) else str(data)
-    chosen = dataclasses.replace(config or EncoderConfig(), data=source, **options)
+    chosen = with_image_size(dataclasses.replace(config or EncoderConfig(), data=source, **options))
     place = None if output is None else _free(Path(output), force)
     whole = load_part(chosen, "train", (data, data) if isinstance(data, Dataset) else None)
     names = classes_until_last(chosen, whole)

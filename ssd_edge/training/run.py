@@ -86,6 +86,10 @@ class Run:
         """
         return self._data("train")
 
+    def raw_training_data(self) -> Dataset:
+        """The same samples as they were given: before any encoder."""
+        return load_part(self.config, "train", self.memory).restrict(self.network.classes)
+
     def test_data(self) -> Dataset:
         """All test samples of the tasks trained so far, as ``training_data`` gives those for training."""
         return self._data("test")

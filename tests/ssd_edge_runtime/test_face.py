@@ -22,6 +22,7 @@ NAMES = {
     "LearningOptions",
     "LossDetector",
     "Remarks",
+    "ScaleWarning",
     "__version__",
     "merge",
     "rebase",

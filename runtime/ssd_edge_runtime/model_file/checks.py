@@ -88,6 +88,7 @@ def check_input(state: ModelState) -> None:
         f"input_shape must be 1 to {MAX_DIMENSIONS} positive integers, got {shape}",
     )
     EdgeModelError.unless(prod(shape) <= MAX_ENTRIES, f"input_shape {shape} is beyond {MAX_ENTRIES} values")
+    state.inputs.check(shape)
     if state.center is not None:
         check_array("center", state.center, "float32", state.input_width)
     if state.sketch is not None:

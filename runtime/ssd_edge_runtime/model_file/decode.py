@@ -180,6 +180,7 @@ def decode(header: Header, memory_limit: int | None = None, *, confined: bool = 
         encoder=encoder,
         normalized_first=structure.normalized_first,
         sketch=decode_sketch(arrays, structure),
+        inputs=manifest.inputs,
     )
     check_state(state)
     return state

@@ -12,6 +12,7 @@ from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import container
 from ssd_edge_runtime.model_file.decode import decode, stored_sizes
 from ssd_edge_runtime.model_file.header import digest_of, read_header
+from ssd_edge_runtime.model_file.inputs import inputs_document
 from ssd_edge_runtime.state import Layer, ModelState
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def describe(source: str | PathLike[str] | bytes, *, verify: bool = True) -> dic
         "format": container.FORMAT,
         "classes": state.classes,
         "input_shape": list(state.input_shape),
+        "inputs": inputs_document(state.inputs),
         "readout": state.readout.kind,
         "values": state.values_type,
         "file_bytes": len(source),

@@ -7,10 +7,12 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge_runtime.errors import EdgeModelError, OptionError
+from ssd_edge_runtime.input_facts import UNKNOWN, InputFacts
 from ssd_edge_runtime.ledger.ledger import Ledger
 from ssd_edge_runtime.model_file import ledger_json, strict_json
 from ssd_edge_runtime.model_file.checks import MAX_DIMENSIONS, check_classes
 from ssd_edge_runtime.model_file.codecs import Storage
+from ssd_edge_runtime.model_file.inputs import inputs_document, inputs_facts
 from ssd_edge_runtime.model_file.learning_tensors import LearningShape, TeacherShape
 from ssd_edge_runtime.model_file.strict_json import Section
 from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS, LayerShape, Structure
@@ -47,6 +49,7 @@ class Manifest:
     replaced: str | None
     provenance: dict[str, Any]
     ledger: Ledger
+    inputs: InputFacts = UNKNOWN
 
 
 def encode(state: ModelState, structure: Structure, learning_shape: LearningShape | None) -> bytes:
@@ -85,6 +88,8 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
         document["sketch"] = structure.sketch
     if state.ledger:
         document["ledger"] = ledger_json.encode(state.ledger)
+    if state.inputs != UNKNOWN:
+        document["inputs"] = inputs_document(state.inputs)
     return strict_json.dumps(document, "the manifest")
 
 
@@ -269,6 +274,7 @@ def decode(data: bytes) -> Manifest:
         replaced=replaced,
         provenance=provenance,
         ledger=ledger_json.decode(section.take("ledger")) if "ledger" in section.values else Ledger(),
+        inputs=inputs_facts(section.take("inputs")) if "inputs" in section.values else UNKNOWN,
     )
     section.end()
     return manifest

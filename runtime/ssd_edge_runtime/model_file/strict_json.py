@@ -76,6 +76,10 @@ def dumps(document: Any, what: str) -> bytes:
     return data
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) <= MAX_COUNT)
+
+
 class Section:
     """A JSON object whose every key is taken once, with its type, by name; what is left over is refused."""
 
@@ -109,9 +113,22 @@ class Section:
     def number(self, key: str) -> float:
         """A finite number."""
         value = self.take(key)
-        good = type(value) is float or (type(value) is int and abs(value) <= MAX_COUNT)
-        self._typed(key, good, "a number", value)
+        self._typed(key, _is_number(value), "a number", value)
         return float(value)
+
+    def numbers(self, key: str, most: int) -> list[float]:
+        """A list of at most so many finite numbers."""
+        values = self.items(key, most=most)
+        for value in values:
+            self._typed(key, _is_number(value), "numbers", value)
+        return [float(value) for value in values]
+
+    def texts(self, key: str) -> list[str]:
+        """A list of strings."""
+        values = self.items(key)
+        for value in values:
+            self._typed(key, isinstance(value, str), "strings", value)
+        return values
 
     def flag(self, key: str) -> bool:
         """True or false."""

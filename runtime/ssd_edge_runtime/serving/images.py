@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import isqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.errors import DataError, OptionError
-from ssd_edge_runtime.options import require_choice
+from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.input_facts import LARGEST_PIXELS, LARGEST_RESIZED, Fit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,31 +26,10 @@ HEIC = frozenset({".heic", ".heif"})
 """What phones write; a plug-in of Pillow reads it."""
 BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, SyntaxError, EOFError)
 """What Pillow raises where a file is not what it says."""
-LARGEST_PIXELS, LARGEST_RESIZED = 1 << 24, 1 << 27
-"""Pixels of one image, and of one that is made smaller."""
 GRAY = frozenset({"1", "L", "LA", "La", "I", "F"})
 """Modes without color, and all that begin with I;16."""
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
 """The EXIF tag, and its values that exchange width and height."""
-
-Way = Literal["crop", "pad", "stretch"]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How images of any size come to one."""
-
-    height: int
-    width: int
-    way: Way = "crop"
-    """``crop`` keeps the middle, ``pad`` all of it on black, ``stretch`` all of it, out of proportion."""
-
-    def __post_init__(self) -> None:
-        require_choice("image-fit", self.way, get_args(Way))
-        sides = (self.height, self.width)
-        OptionError.unless(min(sides) >= 1, f"image-size must be at least 1, got {min(sides)}")
-        small = self.height * self.width <= LARGEST_PIXELS
-        OptionError.unless(small, f"image-size must be at most {isqrt(LARGEST_PIXELS)}, got {max(sides)}")
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+import warnings
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.input_facts import Scale
+from ssd_edge_runtime.options import require_choice
 from ssd_edge_runtime.serving.foreign import as_numbers
+from ssd_edge_runtime.serving.pictures import read_pictures
+from ssd_edge_runtime.serving.scale import brought_to
 from ssd_edge_runtime.serving.shapes import as_rows
 from ssd_edge_runtime.state import ModelState
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.encoder.session import EncoderSession
+
+ScaleCheck = Literal["warn", "strict", "off"]
+"""What is done about samples in another range than those trained on: say so, refuse them, or nothing."""
 
 
 class Intake:
@@ -24,17 +33,33 @@ class Intake:
     def __init__(self, state: ModelState, threads: int) -> None:
         self._encoder = state.encoder
         self._input_shape, self._sample_width = state.input_shape, state.sample_width
+        self._scale, self._fit = state.inputs.scale, state.inputs.fit(state.input_shape)
         self._threads = threads
         self._opening = threading.Lock()
         self._session: EncoderSession | None = None
 
-    def samples(self, x: Any) -> Float32:
+    def samples(self, x: Any, check: ScaleCheck) -> Float32:
         """Checked samples as they are fed, contiguous float32 (N, number of values)."""
-        return as_samples(x, self._input_shape, self._sample_width)
+        pictures = None if type(x) is np.ndarray and x.dtype == np.float32 else self._pictures(x)
+        if pictures is not None:
+            return pictures.reshape(len(pictures), -1)
+        samples = as_samples(x, self._input_shape, self._sample_width)
+        return samples if self._scale is None or check == "off" else self._in_scale(self._scale, samples, check)
 
-    def inputs(self, x: Any) -> Float32:
+    def _pictures(self, x: Any) -> Float32 | None:
+        return read_pictures(x, self._input_shape, self._fit)
+
+    def _in_scale(self, scale: Scale, samples: Float32, check: ScaleCheck) -> Float32:
+        require_choice("scale_check", check, get_args(ScaleCheck))
+        samples, remark = brought_to(scale, samples, self._input_shape)
+        if remark is not None:
+            EdgeModelError.unless(check == "warn", f"{remark} (scale-strict)")
+            warnings.warn(remark, stacklevel=_frames_to_the_caller())
+        return samples
+
+    def inputs(self, x: Any, check: ScaleCheck) -> Float32:
         """What the first layer takes of them, contiguous float32 (N, d)."""
-        samples = self.samples(x)
+        samples = self.samples(x, check)
         return samples if self._encoder is None else self._opened().embed(samples)
 
     def _opened(self) -> EncoderSession:
@@ -76,3 +101,11 @@ def _require_finite(samples: Float32) -> None:
         bad = np.flatnonzero(~np.isfinite(samples).all(axis=1))
         if len(bad):
             raise EdgeModelError(f"sample {bad[0]} holds NaN or infinity")
+
+
+def _frames_to_the_caller() -> int:
+    """As ``stacklevel`` counts them: from whoever warns to the first line that is not of this package."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__.split('.')[0]}."):
+        frame, level = frame.f_back, level + 1
+    return level

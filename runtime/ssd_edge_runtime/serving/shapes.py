@@ -18,7 +18,7 @@ def as_rows(array: NDArray[Any], input_shape: tuple[int, ...]) -> NDArray[Any]:
     where an array could be read in two ways, it is as ``input_shape`` says. Raises EdgeModelError for any other.
     """
     width = prod(input_shape)
-    for shape in _orders(input_shape):
+    for shape in orders(input_shape):
         single = array.shape == shape
         if single or (array.ndim and array.shape[1:] == shape):
             batch = array[None] if single else array
@@ -30,7 +30,7 @@ def as_rows(array: NDArray[Any], input_shape: tuple[int, ...]) -> NDArray[Any]:
     raise EdgeModelError(f"samples must have shape {described(input_shape)}, got {array.shape}")
 
 
-def _orders(input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+def orders(input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Shapes of one sample, the model's own first."""
     orders = [input_shape, (prod(input_shape),)]
     if len(input_shape) in (2, 3):
@@ -42,7 +42,7 @@ def _orders(input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 def described(input_shape: tuple[int, ...]) -> str:
     """``(N, 3 x 8 x 8), channels first, (N, 8 x 8 x 3), channels last, or (N, 192)``."""
-    own, flat, *others = (f"(N, {' x '.join(map(str, shape))})" for shape in _orders(input_shape))
+    own, flat, *others = (f"(N, {' x '.join(map(str, shape))})" for shape in orders(input_shape))
     if own == flat:
         return own
     if not others or input_shape[0] == 1:

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.input_facts import Fit
 from ssd_edge_runtime.serving import images
-from ssd_edge_runtime.serving.images import Fit, as_pixels, look, read_image
+from ssd_edge_runtime.serving.images import as_pixels, look, read_image
 
 RAMP = (np.add.outer(np.arange(12) * 9, np.arange(16) * 8)).astype(np.uint8)
 COLORS = np.stack([RAMP, RAMP[::-1], 255 - RAMP], axis=-1)
