@@ -54,8 +54,7 @@ class EdgeModel:
         ``engine``: "csr", "onnxruntime", or "auto", the faster one. ``threads``: of ONNX Runtime; CSR uses one.
         """
         check_engine(engine)
-        if threads < 1:
-            raise EdgeModelError(f"threads must be at least 1, got {threads}")
+        EdgeModelError.unless(threads >= 1, f"threads must be at least 1, got {threads}")
         self._engine = engine
         self._threads = threads
         self._source: Source | None = None
@@ -209,8 +208,7 @@ class EdgeModel:
         with self._shared.learning:
             old = self._known(old)
             new = as_names(new, 1)[0]
-            if new in self._shared.state.classes:
-                raise EdgeModelError(f"there already is a class {new!r}")
+            EdgeModelError.unless(new not in self._shared.state.classes, f"there already is a class {new!r}")
             self._shared.make_room([new])
             self._shared.rename(old, new)
         return self
@@ -360,8 +358,7 @@ class EdgeModel:
 
     @solve_every.setter
     def solve_every(self, samples: int) -> None:
-        if samples < 1:
-            raise EdgeModelError(f"solve_every must be at least 1, got {samples}")
+        EdgeModelError.unless(samples >= 1, f"solve_every must be at least 1, got {samples}")
         self._shared.solve_every = samples
 
     def _part(self) -> Part:
