@@ -10,6 +10,7 @@ import pytest
 from small_models import analytic_state
 
 from ssd_edge_runtime import EdgeModel, EdgeModelError, ScaleWarning
+from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.input_facts import InputFacts, Scale
 
 RNG = np.random.default_rng(0)
