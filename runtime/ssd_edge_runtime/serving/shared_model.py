@@ -34,7 +34,8 @@ class SharedModel:
       be solved.
     - ``Published.gate`` guards ``Published.snapshot`` and every ``Snapshot.readers``. It is held for a few
       assignments.
-    - ``Snapshot._building`` and ``Intake._opening`` guard the one ONNX Runtime session that each makes.
+    - ``Snapshot._building`` and ``Intake._opening`` guard the one ONNX Runtime session that each makes,
+      ``ConfinedSession._turn`` the pipe to the process that such a session may run in.
 
     No arrays of a snapshot are written while it is published, read or lent; an engine belongs to the snapshot that
     it serves. A change is prepared aside and published by one assignment: an error or an interrupt anywhere leaves
