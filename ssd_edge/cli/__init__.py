@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from ssd_edge.cli.help import write_terms
-from ssd_edge.cli.terminal import printable, put_aside
+from ssd_edge.cli.terminal import INTERRUPTED, printable, put_aside
 
 COMMANDS = {
     "demo": "The whole job on an embedded data set, in under a minute.",
@@ -48,16 +46,6 @@ Example:
 """
 
 
-@contextmanager
-def escaping() -> Iterator[None]:
-    """Let messages on wrong usage, which quote what was typed, steer no terminal."""
-    try:
-        yield
-    except click.ClickException as error:
-        error.message = printable(error.message)  # type: ignore[misc]  # there is no other place to do it
-        raise
-
-
 class LazyGroup(click.Group):
     """A group whose commands are modules beside this file: ``infer`` is ``command`` in ``infer.py``."""
 
@@ -83,19 +71,32 @@ class LazyGroup(click.Group):
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read what stands before the command's name."""
-        with escaping():
-            return super().parse_args(ctx, args)
+    def main(self, args: Sequence[str] | None = None, *names: Any, **how: Any) -> Any:
+        """As click has it, but Ctrl-C has the status that a shell gives it, and messages steer no terminal."""
+        how, standalone = how | {"standalone_mode": False}, how.get("standalone_mode", True)
+        try:
+            status = super().main(args, *names, **how)
+        except click.Abort:
+            status = INTERRUPTED
+        except click.ClickException as error:
+            if not standalone:
+                raise
+            if not isinstance(error, click.exceptions.NoArgsIsHelpError):
+                # It quotes what was typed, and there is no other place to change that.
+                error.message = printable(error.message)  # type: ignore[misc]
+            error.show()
+            status = error.exit_code
+        if standalone:
+            sys.exit(status)
+        return status
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Read what stands behind it, and run the command; Ctrl-C has the status that a shell gives it."""
+        """Run the command."""
         try:
-            with escaping():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except KeyboardInterrupt:
             put_aside("stopped\n")
-            sys.exit(128 + signal.SIGINT)
+            ctx.exit(INTERRUPTED)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Usage, example, text, options, commands, words."""

@@ -10,7 +10,8 @@ import click
 
 from ssd_edge.cli.completion import offer_data, offer_methods
 from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch, say
-from ssd_edge.cli.train import INTERRUPTED, TrainingCommand, merged, training_options, whole_numbers
+from ssd_edge.cli.terminal import INTERRUPTED
+from ssd_edge.cli.train import TrainingCommand, merged, training_options, whole_numbers
 
 EXAMPLE = """\b
 Example:

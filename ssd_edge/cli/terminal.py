@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from contextlib import suppress
 from typing import IO
@@ -15,6 +16,9 @@ STEERING = re.compile(
 """What moves the cursor, colours, renames the window, breaks a line, or turns text around."""
 NOT_IN_JSON = re.compile(STEERING.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
 """The same but for the line breaks that lay out a document; those within its strings are written out already."""
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Status of a command that Ctrl-C ended: what a shell says of it."""
 
 
 class UnheardError(OSError):

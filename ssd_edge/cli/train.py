@@ -13,10 +13,9 @@ from ssd_edge.cli.arguments import raw_reading_options
 from ssd_edge.cli.completion import offer_data, offer_method
 from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch, say
+from ssd_edge.cli.terminal import INTERRUPTED
 from ssd_edge.data.names import as_names, as_order
 from ssd_edge_runtime.errors import OptionError
-
-INTERRUPTED = 130
 
 
 def whole_numbers(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...] | None:

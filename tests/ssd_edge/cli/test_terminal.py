@@ -99,6 +99,19 @@ def test_nothing_reaches_the_terminal_raw(words: tuple[str, ...], model: Path, d
         assert STEERING.search(line) is None, ascii(line)
 
 
+def test_help_and_usage_keep_their_lines() -> None:
+    assert "\nCommands:\n" in call().stderr
+    assert "Error: Missing argument 'MODEL'.\n" in call("inspect").stderr
+
+
+def test_ctrl_c_while_words_are_read_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.Group.parse_args", pressed)
+    assert call("inspect", "x.onnx").exit_code == 130
+
+
 def test_provenance_forges_no_line(model: Path) -> None:
     lines = call("inspect", model).stdout.splitlines()
     assert not any(line.startswith("forged") for line in lines)
