@@ -40,7 +40,7 @@ ORDER = {
         "calibration",
         "passes",
         "samples",
-        "options",
+        "options | place",
     ),
     "ssd_edge_bench": (
         "fit_costs | reference | ratios | one_pass",

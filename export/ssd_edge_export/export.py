@@ -15,11 +15,12 @@ from ssd_edge_export.assembly.from_weights import Weights, network_from_weights
 from ssd_edge_export.assembly.provenance import run_provenance, usage, weights_provenance
 from ssd_edge_export.assembly.state import Plan, build_state
 from ssd_edge_export.options import ExportOptions
+from ssd_edge_export.place import check_place
 from ssd_edge_export.pruning import prune
 from ssd_edge_export.samples import run_samples, samples_of, task_names
 from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.encoder import Encoder
-from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
+from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import signing
@@ -168,16 +169,3 @@ def write_model(
             signing.signer(place, sign_with)(model_file.digest_of(data))
         storage.save(place, data)
     return place
-
-
-def check_place(place: Path) -> None:
-    """Raise DataError unless a model may be written at ``place``."""
-    if place.is_dir():
-        raise DataError(f"{place}: is a folder; name a file such as {place / 'model.onnx'}")
-    if not place.parent.is_dir():
-        raise DataError(f"{place.parent}: no such folder")
-    if place.exists():
-        try:
-            model_file.digest_of(model_file.read_file(place))
-        except EdgeModelError as error:
-            raise DataError(f"{place}: exists and is not a model of SSD-Edge; choose another name") from error

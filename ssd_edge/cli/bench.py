@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,7 @@ from ssd_edge_bench.measurement.options import OPERATIONS, BenchOptions
 
 if TYPE_CHECKING:
     from ssd_edge.on_device import Keys
+    from ssd_edge_runtime.state import ModelState
 
 DEFAULT = BenchOptions()
 OF_OPERATIONS = f"Of {', '.join(OPERATIONS)}."
@@ -121,13 +123,15 @@ def command(
         raise OptionError(f"--{'fail-if' if rules else 'force'} needs --against")
     earlier = load_document(against) if against and against.suffix == ".json" else None
     keys = Keys(trusted=trusted, allow_older=allow_older)
-    if boards and load_model(model, keys=keys).state.encoder is not None:
-        raise OptionError("--profile estimates the layers of a model, not an encoder: measure it on the board")
+    if boards:
+        _check_signed(load_model(model, keys=keys).state, keys)
     document, other = _measure(model, None if earlier else against, chosen, data, data_root, keys)
     other = earlier or other
     if boards:
-        state = load_model(model, keys=keys).state
-        document["estimates"] = [estimate(document, state, board) for board in boards]
+        measured, state = _measured_layers(document, load_model(model, keys=keys).state, chosen)
+        document["estimates"] = [
+            {**estimate(measured, state, board), "behind_encoder": measured is not document} for board in boards
+        ]
     verdicts = []
     if other is not None:
         for difference in check_alike(document, other, force=force):
@@ -153,6 +157,36 @@ def command(
         say(f"failed: {verdict.rule.text}: it is {verdict.ratio.value:.2f}x, at least {verdict.ratio.low:.2f}x")
     if broken:
         raise click.exceptions.Exit(1)
+
+
+def _check_signed(state: ModelState, keys: Keys) -> None:
+    from ssd_edge_runtime.errors import OptionError
+    from ssd_edge_runtime.storage.signing import trusted_keys
+
+    if state.encoder is not None and (keys.trusted or trusted_keys()):
+        raise OptionError(
+            "--profile measures the layers behind an encoder in a file of their own, which nobody has signed: "
+            "leave out the trusted keys"
+        )
+
+
+def _measured_layers(
+    document: dict[str, Any], state: ModelState, options: BenchOptions
+) -> tuple[dict[str, Any], ModelState]:
+    """What an estimate is made from: the document, or where there is an encoder, one of the layers behind it."""
+    if state.encoder is None:
+        return document, state
+    from ssd_edge_bench.measurement import measure
+    from ssd_edge_runtime.model_file import to_bytes
+
+    say("note: the estimate is of the layers behind the encoder; what the encoder takes is known on a board alone")
+    with (
+        TemporaryDirectory(prefix="ssd-edge-") as folder,
+        bar("measuring its layers") as progress,
+    ):
+        path = Path(folder) / "layers.onnx"
+        path.write_bytes(to_bytes(state.head))
+        return measure(path, options, progress=progress), state.head
 
 
 def _measure(

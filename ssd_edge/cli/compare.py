@@ -11,7 +11,7 @@ import click
 from ssd_edge.cli.completion import offer_data, offer_methods
 from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch, say
 from ssd_edge.cli.terminal import INTERRUPTED
-from ssd_edge.cli.train import TrainingCommand, merged, training_options, whole_numbers
+from ssd_edge.cli.train import TrainingCommand, check_options, merged, training_options, whole_numbers
 
 EXAMPLE = """\b
 Example:
@@ -55,10 +55,11 @@ def command(
     come from a TOML file with [[row]] tables, such as docs/lab/ablations/ssd.toml.
     """
     require_torch("comparing")
-    from ssd_edge.comparison import compare
-
     given = {name: value for name, value in options.items() if value is not None and value not in ((), {})}
     values = merged(config, data, given)
+    check_options(values)
+    from ssd_edge.comparison import compare
+
     rows = values.pop("row", [])
     names = methods.split(",") if methods else values.pop("methods", [])
     folder = output or Path("runs") / f"compare-{Path(str(values['data'])).stem}"

@@ -11,7 +11,7 @@ from ssd_edge.cli.arguments import raw_reading_options
 from ssd_edge.cli.completion import offer_data
 from ssd_edge.cli.help import Command
 from ssd_edge.cli.output import bar, common_options, emit_json, plain, require_torch
-from ssd_edge.cli.train import class_names, class_order
+from ssd_edge.cli.train import check_options, class_names, class_order
 
 EXAMPLE = """\b
 Example:
@@ -55,9 +55,10 @@ def command(data: str, output: Path, force: bool, as_json: bool, **options: Any)
     that what it sees serves classes that come later, too. Give the file to train --encoder.
     """
     require_torch("training an encoder")
+    given = {name: value for name, value in options.items() if value is not None}
+    check_options({"data": data, **given})
     from ssd_edge.training import train_encoder
 
-    given = {name: value for name, value in options.items() if value is not None}
     with bar("training, steps") as progress:
         found = train_encoder(data, output=output, force=force, progress=progress, **given).report
     if as_json:

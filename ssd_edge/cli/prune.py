@@ -68,12 +68,16 @@ def command(run: Path, output: Path | None, force: bool, as_json: bool, **option
     and again (lottery-ticket). The shape stays unless asked. Needs the data that RUN was trained on.
     """
     require_torch("pruning")
-    from ssd_edge.training import Run
-    from ssd_edge_export import PruneOptions, prune
+    from ssd_edge.training.run_folder import check_trained
+    from ssd_edge_export import PruneOptions
 
     chosen = PruneOptions(**options)
     folder = output or run.with_name(f"{run.name}-pruned")
     check_folder(folder, run, force)
+    check_trained(run)
+    from ssd_edge.training import Run
+    from ssd_edge_export import prune
+
     trained = Run.load(run)
     with bar("pruning") as progress:
         pruned = prune(trained, chosen, progress=progress)

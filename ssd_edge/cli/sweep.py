@@ -71,14 +71,19 @@ def command(
     was trained on.
     """
     require_torch("pruning")
-    from ssd_edge.training import Run
-    from ssd_edge_export import SweepOptions, sweep
+    from ssd_edge.training.run_folder import check_trained
+    from ssd_edge_export import SweepOptions
 
     drawn = tuple(range(seed, seed + seeds))
     chosen = SweepOptions(numbers(densities), items(criteria, "criteria"), drawn, most_samples=samples, **options)
     folder = output or runs[0].with_name(f"{runs[0].name}-sweep")
     if (folder / DOCUMENT).exists() and not force:
         raise DataError(f"{folder / DOCUMENT}: exists already; replace it with --force or name another with -o")
+    for run in runs:
+        check_trained(run)
+    from ssd_edge.training import Run
+    from ssd_edge_export import sweep
+
     with bar("sweeping") as progress:
         result = sweep([Run.load(run) for run in runs], chosen, progress=progress)
     folder.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ def training_options(function: Any) -> Any:
                      help="Hash the input to so many signed sums, which the first layer sees [none]."),
         click.option("--nonnegative/--signed", default=None, help="Default: nonnegative for gradient Top-K."),
         click.option("--base-tasks", type=int, help="Analytic: tasks W learns on before it is frozen."),
-        click.option("--tasks", type=int, help="Tasks the classes are split into [5]."),
+        click.option("--tasks", type=int, help="Tasks the classes are split into [5, or one per class]."),
         click.option("--until-task", type=int, help="Stop after this task."),
         click.option("--classes", callback=class_names, help="Only these classes, by name or index."),
         click.option("--class-order", callback=class_order, help="label, a seed, or all names in order [label]."),
@@ -169,19 +169,26 @@ def command(
     a .npz with x and y, or a .csv with a label column. Ctrl-C leaves a run that --resume goes on with.
     """
     require_torch("training")
-    from ssd_edge.training import Interrupted, train
-    from ssd_edge.training import resume as resume_run
-    from ssd_edge.training.parallel import launched_rank
+    from ssd_edge.training.launch import launched_rank
+    from ssd_edge.training.run_folder import check_new
 
     given = {name: value for name, value in options.items() if value is not None and value != {}}
+    values: dict[str, Any] = {}
     if resume:
         check_resume(output, data, config, given)
         folder = cast(Path, output)
-        start = partial(resume_run, folder, **given)
     else:
         values = merged(config, data, given)
         folder = output or default_folder(values)
-        start = partial(train, **values, output=folder, force=force)
+        check_options(values)
+        if launched_rank() == 0:  # which may have made the folder before another looks
+            check_new(folder, force)
+    from ssd_edge.training import Interrupted, train
+    from ssd_edge.training import resume as resume_run
+    from ssd_edge.training.advice import advice
+
+    anew = partial(train, **values, output=folder, force=force)
+    start = partial(resume_run, folder, **given) if resume else anew
     try:
         with bar("training, steps") as steps, bar("encoding, samples") as samples:
             run = start(progress=steps, encoding=samples) if launched_rank() == 0 else start()
@@ -197,6 +204,9 @@ def command(
         emit_json(run.metrics)
     else:
         print_run(run.metrics, folder)
+    hint = advice(run.metrics)
+    if hint is not None:
+        say(f"note: {hint}")
 
 
 def check_resume(output: Path | None, data: str | None, config: Path | None, given: dict[str, Any]) -> None:
@@ -207,6 +217,18 @@ def check_resume(output: Path | None, data: str | None, config: Path | None, giv
     if extra:
         names = ", ".join(name.replace("_", "-") for name in extra)
         raise OptionError(f"--resume takes its options from {output}/config.toml; leave out {names}")
+    from ssd_edge.training.run_folder import check_begun
+
+    check_begun(output)
+
+
+def check_options(values: dict[str, Any]) -> None:
+    """What can be told of data and tasks at once: importing torch takes seconds, on some machines many."""
+    from ssd_edge.data.loading import require_found
+    from ssd_edge.training.task_options import check_tasks
+
+    check_tasks(**{name: values[name] for name in ("tasks", "until_task") if isinstance(values.get(name), int)})
+    require_found(values["data"])
 
 
 def merged(config: Path | None, data: str | None, given: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.training.api import train
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.image_size import decided_size
-from ssd_edge.training.task_options import TaskOptions
+from ssd_edge.training.task_options import TaskOptions, fitted, load_part
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.storage.atomic import write_text
 from ssd_edge_runtime.storage.folders import scratch
@@ -62,6 +62,9 @@ def compare(
     OptionError.unless(seeds >= 1, f"seeds must be at least 1, got {seeds}")
     OptionError.unless(jobs is None or jobs >= 1, f"jobs must be at least 1, got {jobs}")
     options |= _image_size(str(data), options)
+    if options.get("tasks") is None:
+        chosen = TrainConfig().changed({"data": str(data), **options}, "compare")
+        options["tasks"] = fitted(chosen, load_part(chosen, "train")).tasks
     table = make_rows({"data": str(data), **options}, methods, rows, widths)
     folder = None if output is None else _folder(Path(output), resume, force)
     configs = {_key(row, seed): row.seeded(seed) for row in table for seed in range(seeds)}

@@ -68,7 +68,7 @@ class Fronts:
         for config in configs:
             front = self.of(config)
             told = (front, config.data, config.data_root, config.classes, config.class_order)
-            key = (*told, config.tasks, config.last_task)
+            key = (*told, config.task_count, config.last_task)
             if front is not None and key not in found:
                 found[key] = front, needed(config, *(load_part(config, s) for s in ("train", "test")))
         return found

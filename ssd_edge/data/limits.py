@@ -26,6 +26,8 @@ TEXT_FACTOR = 4
 WIDEST = 5
 """Bytes in memory for one of an array: uint8 values become float32 beside it."""
 LONGEST_AXIS = 1 << 62
+MOST_AXES = 32
+"""Of any array; NumPy 2 takes twice as many, NumPy 1 does not."""
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -46,7 +48,8 @@ def read_header(stream: IO[bytes], version: tuple[int, int]) -> tuple[tuple[int,
             shape, by_column, kind = HEADERS[version](stream)
     except (ValueError, SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"its header cannot be read: {' '.join(str(error).split())[:200]}") from error
-    if any(type(length) is not int or not 0 <= length <= LONGEST_AXIS for length in shape):
+    good = len(shape) <= MOST_AXES and all(type(n) is int and 0 <= n <= LONGEST_AXIS for n in shape)
+    if not good:
         raise ValueError(f"no array has shape {str(shape)[:80]}")
     if kind.kind in "US" and kind.itemsize > MAX_NAME * 4:
         raise ValueError(f"text of {kind} is longer than the {MAX_NAME} characters of a class name")

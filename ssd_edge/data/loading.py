@@ -52,14 +52,19 @@ def load_data(
         return _part(from_frame(data, reading, width), split, split_files)
     if str(data) in BUILTIN:
         return _load_builtin(str(data), split, None if root is None else Path(root))
+    require_found(data)
     path = Path(data)
-    if not path.exists():
-        raise DataError(f"{data}: no such file or folder, and not one of {', '.join(BUILTIN)}")
     check_regular(path)
     if not path.is_dir():
         return _part(_load_file(path, reading, width), split, split_files)
     found, is_part = load_folder(path, split, channels, reading.fit, width)
     return found if is_part else _part(found, split, split_files)
+
+
+def require_found(data: str | Path) -> None:
+    """Raise DataError unless ``data`` names a built-in data set, a file or a folder."""
+    if str(data) not in BUILTIN and not Path(data).exists():
+        raise DataError(f"{data}: no such file or folder, and not one of {', '.join(BUILTIN)}")
 
 
 def _part(whole: Dataset, split: Split, split_files: bool) -> Dataset:

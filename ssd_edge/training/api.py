@@ -22,7 +22,8 @@ from ssd_edge.training.config import DeviceChoice, TrainConfig
 from ssd_edge.training.image_size import with_image_size
 from ssd_edge.training.interrupt import Interrupted, interrupt_flag
 from ssd_edge.training.parallel import ALONE, Parallel, join_processes
-from ssd_edge.training.run import CHECKPOINT, CONFIG, MODEL, Run
+from ssd_edge.training.run import Run
+from ssd_edge.training.run_folder import CHECKPOINT, CONFIG, MODEL, check_begun, check_new
 from ssd_edge.training.task_options import IN_MEMORY, Memory, in_memory, load_part
 from ssd_edge.training.trainer import Trainer
 from ssd_edge_runtime.errors import DataError, OptionError
@@ -67,7 +68,7 @@ def train(
     with join_processes(pick_device(config.device).type == "cuda") as parallel:
         folder = Path(output) if output is not None and parallel.is_main else None
         if folder is not None:
-            _check_place(folder, force)
+            check_new(folder, force)
         with parallel.main_first():
             given = embeddings or partial(_embeddings, config, None if output is None else Path(output), parallel)
             trainer = make_trainer(config, memory, parallel, given, encoding)
@@ -93,8 +94,7 @@ def resume(
     memory. On the CPU the result is bit for bit that of a run that was never stopped.
     """
     folder = Path(run)
-    if not (folder / CONFIG).is_file():
-        raise DataError(f"{folder}: no run to resume")
+    check_begun(folder)
     config = TrainConfig.load(folder / CONFIG)
     changes = {"until_task": until_task, "device": device}
     config = dataclasses.replace(config, **{n: v for n, v in changes.items() if v is not None})  # type: ignore[arg-type]
@@ -153,13 +153,6 @@ def begin_folder(folder: Path, config: TrainConfig, embeddings: Embeddings | Non
     if embeddings is not None:
         save_encoder(folder, embeddings.encoder)
     config.save(folder / CONFIG)
-
-
-def _check_place(folder: Path, force: bool) -> None:
-    if folder.exists() and not force:
-        raise DataError(f"{folder}: exists already; go on with --resume or replace it with --force")
-    if folder.exists() and not (folder / CONFIG).is_file() and any(folder.iterdir()):
-        raise DataError(f"{folder}: not a run folder, and not empty: it is not replaced")
 
 
 def _fit(

@@ -15,7 +15,7 @@ from ssd_edge.encoders.train import EncoderOptions, fit_encoder
 from ssd_edge.training.api import pick_device
 from ssd_edge.training.config import DeviceChoice
 from ssd_edge.training.image_size import with_image_size
-from ssd_edge.training.task_options import IN_MEMORY, TaskOptions, classes_until_last, load_part
+from ssd_edge.training.task_options import IN_MEMORY, TaskOptions, classes_until_last, fitted, load_part
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.options import require_choice
@@ -67,6 +67,7 @@ def train_encoder(
     chosen = with_image_size(dataclasses.replace(config or EncoderConfig(), data=source, **options))
     place = None if output is None else _free(Path(output), force)
     whole = load_part(chosen, "train", (data, data) if isinstance(data, Dataset) else None)
+    chosen = fitted(chosen, whole)
     names = classes_until_last(chosen, whole)
     base = whole.select(names)
     rest, held = base.hold_out(chosen.hold_out, chosen.seed) if chosen.hold_out else (base, None)

@@ -57,11 +57,6 @@ ALONE = Parallel()
 """One process, no peers."""
 
 
-def launched_rank() -> int:
-    """This process's rank as ``torchrun`` tells it; 0 for a process alone."""
-    return int(os.environ.get("RANK", "0"))
-
-
 @contextmanager
 def join_processes(use_gpu: bool) -> Iterator[Parallel]:
     """The group that ``torchrun`` started this process in, with NCCL on GPUs and gloo on CPUs; else alone."""

@@ -18,6 +18,7 @@ from ssd_edge.model import TopKNetwork, network_from_tensors, network_to_tensors
 from ssd_edge.model.tensors import load_tensors, save_tensors
 from ssd_edge.training.accuracy_plot import plot_accuracy_matrix
 from ssd_edge.training.config import TrainConfig
+from ssd_edge.training.run_folder import CONFIG, METRICS, MODEL, PICTURE, check_trained
 from ssd_edge.training.task_options import Memory, load_part, task_classes
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.errors import DataError
@@ -25,9 +26,6 @@ from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.state import Statistics
 from ssd_edge_runtime.storage.atomic import write_text
 from ssd_edge_runtime.storage.folders import replacing_folder
-
-CONFIG, MODEL, METRICS, PICTURE = "config.toml", "model.safetensors", "metrics.json", "accuracy_matrix.png"
-CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(eq=False)
@@ -122,12 +120,7 @@ class Run:
     def load(cls, path: str | Path) -> Run:
         """Read a run folder. Raises DataError where it is missing, unfinished or not a run."""
         folder = Path(path)
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such run folder")
-        if not (folder / MODEL).is_file():
-            unfinished = (folder / CHECKPOINT).is_file() or (folder / CONFIG).is_file()
-            hint = "not finished: go on with ssd-edge train --resume" if unfinished else "not a run folder"
-            raise DataError(f"{folder}: {hint}")
+        check_trained(folder)
         config = TrainConfig.load(folder / CONFIG)
         tensors, description = load_tensors(folder / MODEL)
         try:

@@ -62,7 +62,7 @@ def split_raw(
     """
     names = task_classes(config, train)[: config.last_task]
     tests = [samples_to_test(test, classes) for classes in names]
-    parts = train.tasks(config.tasks, config.class_order)[: len(names)] + tests
+    parts = train.tasks(config.task_count, config.class_order)[: len(names)] + tests
     if embeddings is not None:
         part = in_parts(encoding, sum(map(len, parts)))
         parts = [embeddings.of(data, part) for data in parts]

@@ -29,6 +29,7 @@ from ssd_edge.training.run import Run
 from ssd_edge.training.schedule import Position, Schedule
 from ssd_edge.training.step import Step
 from ssd_edge.training.task_data import joined, mean_sample, split_raw, to_parts
+from ssd_edge.training.task_options import fitted
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Statistics
@@ -67,7 +68,7 @@ class Trainer:
     ) -> None:
         """``embeddings``: of the encoder in front; ``encoding``: progress in samples while it makes them."""
         self.parallel = parallel
-        self.config = config.resolved()
+        self.config = fitted(config, train).resolved()
         self.device = device
         self.embeddings = embeddings
         raws = split_raw(self.config, train, test, embeddings, encoding)

@@ -60,8 +60,9 @@ def estimate_cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 def estimate_note(entry: dict[str, Any]) -> str:
     """How far to trust an estimate: measured / estimated on this machine."""
+    behind = "Of the layers behind the encoder alone. " if entry.get("behind_encoder") else ""
     return (
-        f'By the same method this machine would take what stands under "here"; it is off by a factor of '
+        f'{behind}By the same method this machine would take what stands under "here"; it is off by a factor of '
         f"{typical_error(entry):.1f} on average. Expect no less on the board."
     )
 

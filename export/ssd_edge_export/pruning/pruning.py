@@ -94,7 +94,7 @@ def prune_run(run: Run, options: PruneOptions, data: Dataset | None, progress: P
         options,
         learned=parse_method(run.config.method).network.learns_features,
         analytic=analytic,
-        to_come=run.config.last_task < run.config.tasks,
+        to_come=run.config.last_task < run.config.task_count,
     )
     pruned = _prune(run.network, samples.x, chosen, reasons, run.learning, analytic, progress)
     network = pruned.network

@@ -100,7 +100,7 @@ def _budget(run: Run, asked: Budget) -> Budget:
         asked,
         learned=parse_method(run.config.method).network.learns_features,
         analytic=run.analytic is not None,
-        to_come=run.config.last_task < run.config.tasks,
+        to_come=run.config.last_task < run.config.task_count,
     )
     return budget
 

@@ -28,6 +28,8 @@ def brought_to(scale: Scale, x: Float32, input_shape: tuple[int, ...]) -> tuple[
     Whole numbers from 0 to 255 are divided by 255 where the model takes images and was trained on 0 to 1. All else
     stays as it is.
     """
+    if is_image(input_shape):
+        scale = _of_all_channels(scale)
     if len(scale.least) == 1:
         least, most = np.atleast_1d(x.min()), np.atleast_1d(x.max())
     else:
@@ -48,7 +50,7 @@ def _are_pixels(scale: Scale, x: Float32, least: float, most: float, input_shape
 def _remark(
     scale: Scale, x: Float32, least: Float32, most: Float32, input_shape: tuple[int, ...]
 ) -> ScaleWarning | None:
-    at = _outside(scale, x, least, most)
+    at = _outside(scale, x, least, most, pictures=is_image(input_shape))
     if at is not None:
         where = f"channel {at + 1}: " if len(scale.least) > 1 else ""
         told = f"{where}values from {least[at]:g} to {most[at]:g}, and {_trained(scale, at)}"
@@ -65,14 +67,24 @@ def _remark(
     return None
 
 
+def _of_all_channels(scale: Scale) -> Scale:
+    """Colors are measured alike, so that one may take the range of another."""
+    mean = float(np.mean(scale.mean))
+    spread = float(np.mean(np.square(scale.deviation) + np.square(scale.mean)))
+    deviation = max(spread - mean**2, 0.0) ** 0.5
+    return Scale((min(scale.least),), (max(scale.most),), (mean,), (deviation,), scale.whole)
+
+
 def _trained(scale: Scale, at: int | None = None) -> str:
     chosen = slice(None) if at is None else slice(at, at + 1)
     return f"the model was trained on {min(scale.least[chosen]):g} to {max(scale.most[chosen]):g}"
 
 
-def _outside(scale: Scale, x: Float32, least: Float32, most: Float32) -> int | None:
+def _outside(scale: Scale, x: Float32, least: Float32, most: Float32, *, pictures: bool) -> int | None:
     """The first channel with many values far outside its range, or with one that is absurd."""
     low, high = np.array(scale.least), np.array(scale.most)
+    if pictures and low >= 0 and high <= 1:  # Those trained on may have been dark.
+        low, high = np.zeros(1), np.ones(1)
     span = np.where(high > low, high - low, np.maximum(np.abs(high), 1e-6))
     over = np.maximum(most - high, low - least) / span
     for at in np.flatnonzero(over > BEYOND).tolist():
@@ -90,5 +102,6 @@ def _two_valued(x: Float32) -> bool:
 
 def _is_two(scale: Scale) -> bool:
     """Whether what was trained on lay at the ends of its range: there its variance is the largest there can be."""
-    mean, spread = np.mean(scale.mean), np.mean(np.square(scale.deviation) + np.square(scale.mean))
-    return bool(spread - mean**2 >= EDGE * mean * (1 - mean))
+    pooled = _of_all_channels(scale)
+    mean, deviation = pooled.mean[0], pooled.deviation[0]
+    return deviation**2 >= EDGE * mean * (1 - mean)

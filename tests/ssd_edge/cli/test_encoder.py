@@ -153,8 +153,21 @@ def test_bench_measures_the_encoder_apart(place: Path) -> None:
         "left out, the encoder is an ONNX network"
         in call("bench", "model.onnx", "--engines", "csr,torch", "--processes", 1, "--seconds", 0.01).stdout
     )
-    told = refused("bench", "model.onnx", "--profile", "raspberry-pi-4")
-    assert told.startswith("--profile estimates the layers of a model, not an encoder")
+
+
+def test_bench_estimates_the_layers_behind_the_encoder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = ("--engines", "csr", "--processes", 1, "--seconds", 0.01, "--batches", 1)
+    entry = ask("bench", "model.onnx", "--profile", "raspberry-pi-4", *quick)["estimates"][0]
+    assert entry["behind_encoder"] is True
+    assert [row["operation"] for row in entry["rows"]] == ["predict", "learn"]
+    assert all(0 < row["estimated_us"] < 1e6 for row in entry["rows"])
+    told = call("bench", "model.onnx", "--profile", "raspberry-pi-4", *quick)
+    assert "the estimate is of the layers behind the encoder" in told.stderr
+    assert "Of the layers behind the encoder alone." in " ".join(told.stdout.split())
+    ask("keygen", "key")
+    ask("sign", "model.onnx", "--key", "key")
+    monkeypatch.setenv("SSD_EDGE_TRUSTED_KEYS", "key.pub")
+    assert "leave out the trusted keys" in refused("bench", "model.onnx", "--profile", "raspberry-pi-4", *quick)
 
 
 def test_an_encoder_may_come_at_export(run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

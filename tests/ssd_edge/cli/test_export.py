@@ -84,7 +84,7 @@ def test_verify_for_a_person(model, folder):
     result = invoke("verify", model, "--against", folder)
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    names = ["digest", "structure", "onnx checker", "csr engine", "onnxruntime", "torch"]
+    names = ["structure", "digest", "onnx checker", "csr engine", "onnxruntime", "torch"]
     assert [line[7:19].strip() for line in lines[:6]] == names
     assert all(line.startswith("ok ") for line in lines) and len(lines) == 9
 
