@@ -40,7 +40,7 @@ stdin_format_option = click.option(
 scale_option = click.option(
     "--scale-strict", is_flag=True, help="Refuse samples in another range than the model was trained on."
 )
-READING = ("label_column", "image_size", "image_fit")
+READING = ("label_column", "image_size", "image_fit", "window", "stride", "channels", "group")
 """Parameters of the options below."""
 
 
@@ -72,6 +72,19 @@ def raw_reading_options(function: F) -> F:
             type=click.Choice(["crop", "pad", "stretch"]),
             help="How: keep the middle, all of it on black, or out of proportion [crop; a model's own].",
         ),
+        click.option(
+            "--window",
+            type=int,
+            metavar="ROWS",
+            help="Tables: samples of so many rows of one label [a row; a model's own].",
+        ),
+        click.option(
+            "--stride", type=int, metavar="ROWS", help="From the start of one to that of the next [a window]."
+        ),
+        click.option(
+            "--channels", type=NameList(), metavar="NAMES", help="Columns of a window, in order [measurements]."
+        ),
+        click.option("--group", metavar="COLUMN", help="No window goes across a change in this column [none]."),
     ]
     for option in reversed(options):
         function = option(function)

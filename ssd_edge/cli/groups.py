@@ -6,7 +6,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "What is learned": ("--method", "--methods", "--widths", "--seeds", "--config", "--class"),
     "Data": (
         *("--data", "--split", "--classes", "--class-order", "--tasks", "--task", "--until-task", "--hold-out"),
-        *("--label-column", "--image-size", "--image-fit", "--scale-strict", "--data-root", "--stdin-format"),
+        *("--label-column", "--window", "--stride", "--channels", "--group", "--image-size", "--image-fit"),
+        *("--scale-strict", "--data-root", "--stdin-format"),
         *("--base", "--from", "--onto", "--rename"),
     ),
     "Network": (

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Literal
 
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.input_facts import Windows
 
 LABEL_COLUMNS = ("label", "class", "target", "activity", "y")
 """Names of a label column, in any capitals; where a table has several, the first of these."""
@@ -57,6 +58,8 @@ class Roles:
     features: list[int]
     notes: list[str]
     """What a person should be told."""
+    group: int | None = None
+    """Of windows."""
 
 
 def assign(
@@ -66,29 +69,47 @@ def assign(
     labelled: bool,
     label_column: str | None = None,
     width: int | None = None,
+    windows: Windows | None = None,
 ) -> Roles:
     """Decide; ``width``: how many measurements a model takes, where one is at hand.
+
+    Of ``windows`` the channels are the features, by their names; in a table without names, by their order. Their
+    group may be missing where labels may.
 
     Without a ``label_column``, by name or number from 1, it is one called so, else, where there must be one
     (``labelled``), the column of text or of whole numbers that is last. Raises DataError where that leaves doubt.
     """
     notes: list[str] = []
-    label = _named_label(columns, source, label_column)
+    channels, group = _of_windows(columns, source, windows, labelled=labelled)
+    others = [Column("empty") if i == group or i in channels else column for i, column in enumerate(columns)]
+    label = _named_label(others) if label_column is None else find(columns, label_column, source)
     if label is None and labelled:
-        label = _guessed_label(columns, source)
+        label = _guessed_label(others, source)
         if columns[label].name is not None or label != len(columns) - 1:
             notes.append(f"{source}: taking {called(columns, label)} as the labels")
-    numbers = [i for i, column in enumerate(columns) if i != label and _left_out(column, first=i == 0) is None]
+    if channels:
+        if label in channels:
+            raise DataError(f"{source}: {called(columns, label)} is a channel and cannot be the label")
+        return Roles(label, channels, notes, group)
+    if windows is not None:
+        width = len(windows.channels) or (None if width is None else width // windows.length)
+    aside = (label, group)
+    numbers = [i for i, column in enumerate(columns) if i not in aside and _left_out(column, first=i == 0) is None]
     features = [i for i in numbers if not columns[i].counting]
     features = numbers if len(numbers) == width or not features else features
     if not features:
         raise DataError(f"{source}: no column of measurements in it; numbers are told apart by , ; or tab")
-    out = [i for i in range(len(columns)) if i != label and i not in features]
+    if windows is not None and windows.channels and len(features) != width:
+        raise DataError(
+            f"{source}: has no names of columns, and {len(features)} of measurements for the {width} channels "
+            f"{', '.join(windows.channels)}"
+        )
+    out = [i for i in range(len(columns)) if i not in aside and i not in features]
     if out:
         why = [f"{called(columns, i)} ({_left_out(columns[i], first=i == 0) or 'counts up'})" for i in out]
         more = f" and {len(out) - SHOWN} more" if len(out) > SHOWN else ""
         notes.append(f"{source}: left out, as no measurement: {', '.join(why[:SHOWN])}{more}")
-    return Roles(label, features, notes)
+    return Roles(label, features, notes, group)
 
 
 def counts(numbers: Sequence[float]) -> bool:
@@ -113,9 +134,28 @@ def called(columns: Sequence[Column], at: int) -> str:
     return f"column {name!r}" if name else f"column {at + 1}"
 
 
-def _named_label(columns: Sequence[Column], source: str, label_column: str | None) -> int | None:
-    if label_column is not None:
-        return find(columns, label_column, source)
+def _of_windows(
+    columns: Sequence[Column], source: str, windows: Windows | None, *, labelled: bool
+) -> tuple[list[int], int | None]:
+    """Channels, none where their names decide nothing, and the group."""
+    if windows is None:
+        return [], None
+    by_name = any(column.name is not None for column in columns) or all(map(str.isdecimal, windows.channels))
+    channels = [find(columns, name, source) for name in windows.channels] if by_name else []
+    if windows.group is None:
+        return channels, None
+    try:
+        group = find(columns, windows.group, source)
+    except DataError:
+        if labelled:
+            raise
+        return channels, None
+    if group in channels:
+        raise DataError(f"{source}: {called(columns, group)} is a channel and cannot be the group")
+    return channels, group
+
+
+def _named_label(columns: Sequence[Column]) -> int | None:
     names = [column.lower for column in columns]
     wanted = LABEL_COLUMNS[:-1] if set(names) >= AXES else LABEL_COLUMNS
     return next((names.index(name) for name in wanted if name in names), None)

@@ -15,6 +15,7 @@ from ssd_edge.data.dataset import Dataset
 from ssd_edge.data.labels import named, number_labels
 from ssd_edge.data.limits import check_memory
 from ssd_edge.data.reading import Reading
+from ssd_edge.data.windows import cut
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError, DataWarning, first_line
 
@@ -67,14 +68,21 @@ def read_parquet(path: Path) -> dict[str, NDArray[Any]]:
 def read_columns(
     found: Columns, source: str, reading: Reading = Reading(), width: int | None = None, *, labelled: bool = True
 ) -> tuple[Float32, list[str] | None]:
-    """Measurements float32 (N, columns) and, where there is a column of them, class names (N,).
+    """Measurements float32 (N, columns) or (N, channels, length), and class names (N,) where a column has them.
 
     Arguments as :func:`~ssd_edge.data.tables.read_table` has them. Raises DataError, naming the row.
     """
     columns, values = [_column(name, array) for name, array in found.items()], list(found.values())
     rows = len(values[0]) if values else 0
     DataError.unless(rows > 0, f"{source}: no samples in it")
-    roles = assign(columns, source, labelled=labelled, label_column=reading.label_column, width=width)
+    roles = assign(
+        columns,
+        source,
+        labelled=labelled,
+        label_column=reading.label_column,
+        width=width,
+        windows=reading.windows,
+    )
     for note in roles.notes:
         warnings.warn(note, DataWarning, stacklevel=3)
     x = np.empty((rows, len(roles.features)), np.float32)
@@ -85,9 +93,21 @@ def read_columns(
         DataError.unless(
             not bad.any(), f"{source}: row {int(bad.argmax()) + 1}, {called(columns, at)} holds NaN or infinity"
         )
-    if roles.label is None:
-        return x, None
-    return x, named(values[roles.label].tolist(), lambda at: f"{source}: row {at + 1}")
+    names = None
+    if roles.label is not None:
+        names = named(values[roles.label].tolist(), lambda at: f"{source}: row {at + 1}")
+    if reading.windows is None:
+        return x, names
+    group = None if roles.group is None else values[roles.group]
+    x, starts = cut(x, reading.windows, source, None if names is None else np.array(names), group)
+    return x, None if names is None else [names[start] for start in starts]
+
+
+def channel_names(path: Path, reading: Reading) -> tuple[str, ...]:
+    """What the channels of the windows of a ``.parquet`` file are called."""
+    columns = [_column(name, array) for name, array in read_parquet(path).items()]
+    roles = assign(columns, str(path), labelled=True, label_column=reading.label_column, windows=reading.windows)
+    return tuple(str(columns[at].name) for at in roles.features)
 
 
 def _column(name: str, values: NDArray[Any]) -> Column:

@@ -17,6 +17,7 @@ from ssd_edge.data.dialect import COMMA, Dialect, read_rows, sniff
 from ssd_edge.data.header import has_header
 from ssd_edge.data.labels import MISSING, LabelIndex
 from ssd_edge.data.reading import Reading
+from ssd_edge.data.windows import cut
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError, DataWarning
 
@@ -41,7 +42,7 @@ class Table:
     """The measurements of a table and, maybe, its labels."""
 
     x: Float32
-    """(N, columns)."""
+    """(N, columns), or windows (N, channels, length)."""
     numbers: NDArray[np.int32]
     """(N,), of the labels in the order in which they were met; zeros where there are none."""
     index: LabelIndex
@@ -61,19 +62,53 @@ def read_table(
     ``width``: how many measurements a model takes. Columns that carry none are left out, and DataWarning says so.
     Raises DataError, naming the line.
     """
+    plan = _planned(path, reading, width, labelled=labelled)
+    for note in plan.roles.notes:
+        warnings.warn(note, DataWarning, stacklevel=2)
+    rows = read_rows(path, plan.dialect)
+    if plan.named:
+        next(rows)
+    reader = _Reader(path, plan)
+    table = reader.read(rows)
+    if reading.windows is None:
+        return table
+    x, starts = cut(table.x, reading.windows, str(path), table.numbers, reader.groups)
+    return Table(x, table.numbers[starts], table.index)
+
+
+def channel_names(path: Path, reading: Reading) -> tuple[str, ...]:
+    """What the channels of a table's windows are called; nothing where it has no names."""
+    plan = _planned(path, reading, None, labelled=True)
+    return tuple(str(plan.columns[at].name) for at in plan.roles.features) if plan.named else ()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a table is read."""
+
+    dialect: Dialect
+    columns: list[Column]
+    roles: Roles
+    named: bool
+    """Whether the first line holds the names of columns."""
+
+
+def _planned(path: Path, reading: Reading, width: int | None, *, labelled: bool) -> _Plan:
     dialect = sniff(path)
     head = _head(path, dialect)
     names, notes = _names(path, head, dialect) if head else (None, [])
     head = head[1:] if names is not None else head
     DataError.unless(bool(head), f"{path}: no samples in it")
     columns = describe(head, names, dialect)
-    roles = assign(columns, str(path), labelled=labelled, label_column=reading.label_column, width=width)
-    for note in notes + roles.notes:
-        warnings.warn(note, DataWarning, stacklevel=2)
-    rows = read_rows(path, dialect)
-    if names is not None:
-        next(rows)
-    return _Reader(path, dialect, columns, roles).read(rows)
+    roles = assign(
+        columns,
+        str(path),
+        labelled=labelled,
+        label_column=reading.label_column,
+        width=width,
+        windows=reading.windows,
+    )
+    return _Plan(dialect, columns, replace(roles, notes=notes + roles.notes), names is not None)
 
 
 def _head(path: Path, dialect: Dialect) -> list[list[str]]:
@@ -127,16 +162,19 @@ def is_number(cell: str, dialect: Dialect) -> bool:
 class _Reader:
     """Rows of text into rows of numbers, without keeping the text."""
 
-    def __init__(self, path: Path, dialect: Dialect, columns: Sequence[Column], roles: Roles) -> None:
-        self._path, self._dialect = path, dialect
-        self._columns, self._roles = columns, roles
-        self._labels = LabelIndex(dialect.number)
+    def __init__(self, path: Path, plan: _Plan) -> None:
+        self._path, self._dialect = path, plan.dialect
+        self._columns, self._roles = plan.columns, plan.roles
+        self._labels = LabelIndex(plan.dialect.number)
+        self.groups = np.empty(0, np.int32)
+        """(N,), the group of each row, by number."""
 
     def read(self, rows: Rows) -> Table:
         """All of them. Raises DataError for the first that cannot be used."""
-        features, label = self._roles.features, self._roles.label
+        features, label, group = self._roles.features, self._roles.label, self._roles.group
         most = most_rows(self._path, len(self._columns))
         x, y = np.empty((most, len(features)), np.float32), np.zeros(most, np.int32)
+        groups, known = np.zeros(most, np.int32), dict[str, int]()
         lines: list[int] = []
         count = 0
         with np.errstate(over="ignore"):
@@ -145,12 +183,15 @@ class _Reader:
                 x[count] = self._numbers(line, [row[at] for at in features], x[:count])
                 if label is not None:
                     y[count] = self._label(line, row[label])
+                if group is not None:
+                    groups[count] = known.setdefault(row[group].strip(), len(known))
                 count += 1
                 lines.append(line)
                 if len(lines) * len(features) >= CHECKED:
                     self._check_finite(x[count - len(lines) : count], lines)
                     lines.clear()
         self._check_finite(x[count - len(lines) : count], lines)
+        self.groups = groups[:count]
         return Table(x[:count], y[:count], self._labels)
 
     def _check_width(self, line: int, row: Sequence[str]) -> None:

@@ -120,6 +120,9 @@ def reading_for(model: EdgeModel, reading: Reading) -> Reading:
     facts, shape = model.state.inputs, model.state.input_shape
     if reading.image_size is None and facts.image_fit is not None:
         reading = replace(reading, image_size=(shape[1], shape[2]), image_fit=facts.image_fit)
+    if reading.window is None and facts.windows is not None:
+        own = facts.windows
+        reading = replace(reading, window=own.length, stride=own.stride, channels=own.channels, group=own.group)
     return reading
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge.data import BUILTIN, Dataset
+from ssd_edge.data.loading import table_windows
 from ssd_edge.training import Run
 from ssd_edge_runtime.encoder import Encoder
-from ssd_edge_runtime.input_facts import UNKNOWN, InputFacts, Scale, Way, is_image
+from ssd_edge_runtime.input_facts import UNKNOWN, InputFacts, Scale, Way, Windows, is_image
 
 
 def facts_of_run(run: Run, data: Dataset | None, encoder: Encoder | None) -> InputFacts:
     """Of a run, behind ``encoder``; ``data``: all training samples, where the run cannot load them itself."""
     shape = run.network.input_shape if encoder is None else encoder.input_shape
     raw = run.raw_training_data() if data is None else data
-    return InputFacts(facts_of_data(raw, shape).scale, _image_fit(run, shape))
+    return InputFacts(facts_of_data(raw, shape).scale, _image_fit(run, shape), _windows(run, shape))
 
 
 def facts_of_data(data: Dataset | None, input_shape: tuple[int, ...]) -> InputFacts:
@@ -28,3 +29,10 @@ def _image_fit(run: Run, input_shape: tuple[int, ...]) -> Way | None:
     """How pictures came to their size; arrays need not have been pictures."""
     pictures = run.config.data in BUILTIN or Path(run.config.data).is_dir()
     return run.config.image_fit if pictures and is_image(input_shape) else None
+
+
+def _windows(run: Run, input_shape: tuple[int, ...]) -> Windows | None:
+    """How rows of a table came to be samples; samples of another kind are none."""
+    if len(input_shape) != 2 or not Path(run.config.data).is_file():
+        return None
+    return table_windows(Path(run.config.data), run.config)
