@@ -30,7 +30,14 @@ Example:
 """
 
 
-@click.command(cls=Command, short_help="Remove a class, or unlearn samples.", epilog=EXAMPLE)
+FIRST = (
+    *("--class", "--data", "--purge", "--split", "--label-column"),
+    *("--output", "--keep", "--note", "--sign-with", "--json"),
+)
+"""Options to show before ``--help-all``."""
+
+
+@click.command(cls=Command, first=FIRST, short_help="Remove a class, or unlearn samples.", epilog=EXAMPLE)
 @model_argument
 @click.option(
     "--class",

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from ssd_edge.data.archives import as_samples
 from ssd_edge.data.limits import check_text
 from ssd_edge.data.npy_stream import CutOffError, read_frames
+from ssd_edge.on_device.stream_rows import as_windows, by_name
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.input_facts import Windows
 from ssd_edge_runtime.options import require_choice
 
 StreamFormat = Literal["auto", "json", "npy"]
@@ -51,6 +53,20 @@ class Samples:
         return [f"{self.source}, sample {number}" for number in range(1, len(self.x) + 1)]
 
 
+@dataclass(frozen=True)
+class Takes:
+    """What a model takes."""
+
+    shape: tuple[int, ...]
+    width: int
+    windows: Windows | None = None
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of one sample."""
+        return self.shape, (self.width,)
+
+
 def read_samples(
     model: EdgeModel, source: Source, kind: StreamFormat, *, labelled: bool
 ) -> Iterator[Samples | DataError]:
@@ -60,16 +76,16 @@ def read_samples(
     can be read.
     """
     require_choice("form", kind, get_args(StreamFormat))
-    shape, width = model.state.input_shape, model.state.sample_width
+    takes = Takes(model.state.input_shape, model.state.sample_width, model.state.inputs.windows)
     with _as_file(source) as stream:
         if kind == "auto":
             kind = "npy" if stream.peek(1)[:1] == MAGIC_PREFIX[:1] else "json"
         if kind == "json":
-            yield from _read_lines(stream, shape, width)
+            yield from _read_lines(stream, takes)
             return
         frames = read_frames(stream)
         try:
-            yield from _read_pairs(frames, shape, width) if labelled else _read_unlabelled(frames, shape, width)
+            yield from _read_pairs(frames, takes) if labelled else _read_unlabelled(frames, takes)
         except CutOffError as error:
             yield error
 
@@ -115,7 +131,7 @@ def _as_line(text: str) -> bytes:
     return text.removesuffix("\n").encode(errors="surrogatepass") + b"\n"
 
 
-def _read_lines(stream: IO[bytes], shape: tuple[int, ...], width: int) -> Iterator[Samples | DataError]:
+def _read_lines(stream: IO[bytes], takes: Takes) -> Iterator[Samples | DataError]:
     number = 0
     while line := stream.readline(LONGEST_LINE):
         number += 1
@@ -125,14 +141,14 @@ def _read_lines(stream: IO[bytes], shape: tuple[int, ...], width: int) -> Iterat
         line = line.removeprefix(BOM_UTF8) if number == 1 else line
         if line.strip():
             try:
-                yield parse_line(line.decode(), number, shape, width)
+                yield parse_line(line.decode(), number, takes)
             except UnicodeDecodeError as error:
                 yield DataError(f"line {number}: not UTF-8 ({error})")
             except DataError as error:
                 yield error
 
 
-def parse_line(line: str, number: int, shape: tuple[int, ...], width: int) -> Samples:
+def parse_line(line: str, number: int, takes: Takes) -> Samples:
     """``{"x": [...], "y": "label", "id": ...}`` or the bare array ``[...]``. Raises DataError, naming the line."""
     try:
         document = json.loads(line)
@@ -147,9 +163,9 @@ def parse_line(line: str, number: int, shape: tuple[int, ...], width: int) -> Sa
     _check_answerable(identity, number)
     if label is not None and (isinstance(label, bool) or not isinstance(label, str | int)):
         raise DataError(f"line {number}: y must be a string or an integer, got {label!r}")
-    x = _as_sample(fields["x"], number, shape, width)
+    x = _as_samples(fields["x"], f"line {number}", takes)
     source = f"line {number}" if identity is None else identity
-    return Samples(x, None if label is None else [str(label)], source)
+    return Samples(x, None if label is None else [str(label)] * len(x), source, len(x) == 1)
 
 
 def _check_answerable(identity: Any, number: int) -> None:
@@ -160,55 +176,59 @@ def _check_answerable(identity: Any, number: int) -> None:
         raise DataError(f"line {number}: id cannot be given back ({error})") from error
 
 
-def _as_sample(values: Any, number: int, shape: tuple[int, ...], width: int) -> Float32:
-    """Numbers of the line in the model's shape. Raises DataError."""
+def _as_samples(values: Any, source: str, takes: Takes) -> Float32:
+    """Numbers of a line in the model's shape: one sample, or the windows of a logger's rows. Raises DataError."""
+    values = by_name(values, takes.windows, source)
     try:
         with np.errstate(over="ignore"):  # found below
             x = np.array(values, np.float32)
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"line {number}: x must be numbers, nested alike ({error})") from error
-    if x.shape not in (shape, (width,)):
-        wanted = " x ".join(map(str, shape))
-        raise DataError(f"line {number}: x has shape {' x '.join(map(str, x.shape))}, the model takes {wanted}")
-    _check_finite(x, f"line {number}")
-    return x.reshape(1, *shape)
+        raise DataError(f"{source}: x must be numbers, nested alike ({error})") from error
+    windows = as_windows(x, takes.shape, takes.windows, source)
+    if windows is None and x.shape not in takes.shapes:
+        wanted = " x ".join(map(str, takes.shape))
+        raise DataError(f"{source}: x has shape {' x '.join(map(str, x.shape))}, the model takes {wanted}")
+    _check_finite(x, source)
+    return x.reshape(1, *takes.shape) if windows is None else windows
 
 
 Frames = Iterator[tuple[str, NDArray[Any]]]
 
 
-def _read_unlabelled(frames: Frames, shape: tuple[int, ...], width: int) -> Iterator[Samples | DataError]:
+def _read_unlabelled(frames: Frames, takes: Takes) -> Iterator[Samples | DataError]:
     for source, values in frames:
         try:
-            yield _as_batch(values, source, shape, width)
+            yield _as_batch(values, source, takes)
         except DataError as error:
             yield error
 
 
-def _read_pairs(frames: Frames, shape: tuple[int, ...], width: int) -> Iterator[Samples | DataError]:
+def _read_pairs(frames: Frames, takes: Takes) -> Iterator[Samples | DataError]:
     for source, values in frames:
         after = next(frames, None)
         try:
             if after is None:
                 raise DataError(f"{source}: no frame of labels follows it")
-            batch = _as_batch(values, source, shape, width)
+            batch = _as_batch(values, source, takes)
             yield Samples(batch.x, _as_labels(*after, len(batch.x)), source, batch.single)
         except DataError as error:
             yield error
 
 
-def _as_batch(values: NDArray[Any], source: str, shape: tuple[int, ...], width: int) -> Samples:
+def _as_batch(values: NDArray[Any], source: str, takes: Takes) -> Samples:
     x = as_samples(values, source)
-    single = x.shape in (shape, (width,))
-    if not single and (not x.ndim or x.shape[1:] not in (shape, (width,))):
+    windows = as_windows(x, takes.shape, takes.windows, source)
+    x = x if windows is None else windows
+    single = x.shape in takes.shapes
+    if not single and (not x.ndim or x.shape[1:] not in takes.shapes):
         found = " x ".join(map(str, x.shape))
-        wanted = " x ".join(map(str, shape))
+        wanted = " x ".join(map(str, takes.shape))
         raise DataError(f"{source}: x has shape {found}, the model takes {wanted} or several")
     x = x[None] if single else x
     if not len(x):
         raise DataError(f"{source}: no samples in it")
     _check_finite(x, source)
-    return Samples(x.reshape(-1, *shape), None, source, single)
+    return Samples(x.reshape(-1, *takes.shape), None, source, single)
 
 
 def _as_labels(source: str, values: NDArray[Any], samples: int) -> list[str] | None:

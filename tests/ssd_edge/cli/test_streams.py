@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssd_edge.cli import main
-from ssd_edge.on_device.stream_input import parse_line
+from ssd_edge.on_device.stream_input import Takes, parse_line
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.errors import DataError
 from tests.helpers.two_classes import PROTOTYPES
@@ -115,11 +115,11 @@ def test_what_makes_no_sense_on_a_stream_is_refused(model: Path) -> None:
 )
 def test_lines_that_are_no_samples_say_why(line: str, message: str) -> None:
     with pytest.raises(DataError, match=rf"line 7: .*{message}"):
-        parse_line(line, 7, (2, 3), 6)
+        parse_line(line, 7, Takes((2, 3), 6))
 
 
 def test_integer_labels_are_names() -> None:
-    assert parse_line('{"x": [1,2,3,4,5,6], "y": 3, "id": 9}', 1, (2, 3), 6).labels == ["3"]
+    assert parse_line('{"x": [1,2,3,4,5,6], "y": 3, "id": 9}', 1, Takes((2, 3), 6)).labels == ["3"]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

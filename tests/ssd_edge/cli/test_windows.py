@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -97,3 +98,56 @@ def test_options_on_the_line_win_over_the_file(place: Path) -> None:
     whole = ("--window", 16, "--stride", 16, "--channels", "ax,ay,az")
     told = json.loads(good("eval", place / "model.onnx", place / "log.csv", *whole, "--json").stdout)
     assert told["n"] == 2 * 2 * 12
+
+
+def stream(place: Path, *documents: object) -> list[dict[str, object]]:
+    lines = "".join(f"{json.dumps(document)}\n" for document in documents)
+    done = good("infer", place / "model.onnx", "-", stdin=lines)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_stream_takes_rows_as_lists_or_by_name(place: Path) -> None:
+    rows = signal(1, 16).tolist()
+    named = [{"time": at, "az": c, "AX": a, "ay": b} for at, (a, b, c) in enumerate(rows)]
+    across = np.transpose(rows).tolist()
+    answers = stream(place, across, rows, {"x": named, "id": "n"}, {"x": rows, "id": 3})
+    assert [answer["source"] for answer in answers] == ["line 1", "line 2", "n", 3]
+    assert {(answer["label"], answer["confidence"]) for answer in answers} == {("walk", answers[0]["confidence"])}
+
+
+def test_more_rows_than_one_window_are_several_samples(place: Path) -> None:
+    answers = stream(place, {"x": signal(0, 35).tolist(), "id": 7})
+    assert [(answer["label"], answer["source"]) for answer in answers] == [
+        ("still", f"7, sample {number}") for number in (1, 2, 3)
+    ]
+
+
+def test_rows_of_a_stream_that_do_not_fit_are_answered(place: Path) -> None:
+    rows = signal(1, 16).tolist()
+    named = [{"ax": a, "ay": b, "az": c} for a, b, c in rows]
+    del named[4]["ay"]
+    answers = stream(
+        place, rows[:15], named, [*rows[:15], [1.0, 2.0, float("nan")]], [row[:2] for row in rows], rows
+    )
+    assert [answer.get("error") for answer in answers] == [
+        "line 1: 15 rows, a window takes 16",
+        "line 2, row 5 has no 'ay'; it has ax, az",
+        "line 3: x holds NaN or infinity",
+        "line 4: x has shape 16 x 2, the model takes 3 x 16",
+        None,
+    ]
+
+
+def test_a_stream_learns_every_window_of_a_line(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes((place / "model.onnx").read_bytes())
+    line = json.dumps({"x": signal(2, 24).tolist(), "y": "run"})
+    done = good("learn", tmp_path / "model.onnx", "-", stdin=f"{line}\n")
+    answer = json.loads(done.stdout.splitlines()[0])
+    assert (answer["learned"], answer["samples"]) == (["run", "run"], 2)
+
+
+def test_a_stream_of_arrays_takes_rows_too(place: Path) -> None:
+    frame = io.BytesIO()
+    np.save(frame, signal(1, 24).astype(np.float32))
+    done = CliRunner().invoke(main, ["infer", str(place / "model.onnx"), "-"], input=frame.getvalue())
+    assert [json.loads(line)["label"] for line in done.stdout.splitlines()] == ["walk", "walk"]
