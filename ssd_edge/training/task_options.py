@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ssd_edge.data import Dataset, Reading, load_data, split_classes
+from ssd_edge.data.tables import TABLES
 from ssd_edge_runtime.errors import DataError, DataWarning, OptionError
 
 IN_MEMORY = "<arrays in memory>"
@@ -111,6 +112,8 @@ def load_part(options: TaskOptions, split: Any, memory: Memory | None = None) ->
     elif options.data == IN_MEMORY:
         raise DataError("this run was trained on arrays in memory: give it the data")
     else:
+        tabular = options.window is None or Path(options.data).suffix.lower() in (*TABLES, ".parquet")
+        OptionError.unless(tabular, f"window is an option of tables, and {options.data} is none")
         data = load_data(options.data, split=split, root=options.data_root, split_files=True, reading=options)
     return data.select(options.classes) if options.classes else data
 

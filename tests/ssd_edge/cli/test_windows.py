@@ -151,3 +151,15 @@ def test_a_stream_of_arrays_takes_rows_too(place: Path) -> None:
     np.save(frame, signal(1, 24).astype(np.float32))
     done = CliRunner().invoke(main, ["infer", str(place / "model.onnx"), "-"], input=frame.getvalue())
     assert [json.loads(line)["label"] for line in done.stdout.splitlines()] == ["walk", "walk"]
+
+
+@pytest.mark.parametrize("kind", ["digits", "arrays.npz", "folder"])
+def test_training_has_windows_of_tables_alone(tmp_path: Path, kind: str) -> None:
+    data = kind if kind == "digits" else tmp_path / kind
+    if kind == "folder":
+        (tmp_path / kind).mkdir()
+    elif kind != "digits":
+        np.savez(tmp_path / kind, x=np.eye(4, dtype=np.float32), y=np.arange(4))
+    done = edge("train", data, "--window", 4, "--image-size", 8, *TRAIN, "-o", tmp_path / "run")
+    assert done.exit_code == 2
+    assert done.stderr == f"error: window is an option of tables, and {data} is none\n"
