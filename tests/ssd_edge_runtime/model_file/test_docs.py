@@ -6,16 +6,18 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import onnx
 import pytest
 from encoders import behind, tiny_encoder
 
 from ssd_edge_runtime import model_file
+from ssd_edge_runtime.input_facts import InputFacts, Scale, Way, Windows
 from ssd_edge_runtime.ledger.entries import LONGEST_TEXT, MAX_ENTRIES, VERBS, Entry
 from ssd_edge_runtime.ledger.ledger import FIRST, LAST, LETTERS, MAX_MERGED, MAX_STRETCHES, Ledger, Merged
 from ssd_edge_runtime.model_file.graph import OPERATORS
+from ssd_edge_runtime.model_file.inputs import inputs_document
 from ssd_edge_runtime.state import ModelState
 
 LEDGER = Ledger(
@@ -49,6 +51,13 @@ def test_the_encoder_is_described(make_state: MakeState) -> None:
     told = json.loads(onnx.load_from_string(data).metadata_props[1].value)["encoder"]
     row = next(line for line in PAGE.splitlines() if line.startswith("| `encoder` |"))
     assert {key for key in told if f"`{key}`" not in row} == set()
+
+
+def test_the_facts_of_inputs_are_described() -> None:
+    facts = InputFacts(Scale((0.0,), (1.0,), (0.5,), (0.1,), True), "crop", Windows(4, 2, ("a",), "who"))
+    row = next(line for line in PAGE.splitlines() if line.startswith("| `inputs` |"))
+    assert {key for key in keys(inputs_document(facts)) if f"`{key}`" not in row} == set()
+    assert {way for way in get_args(Way) if f"`{way}`" not in row} == set()
 
 
 def test_the_ledger_is_described(make_state: MakeState) -> None:
