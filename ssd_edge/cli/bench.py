@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -178,13 +177,11 @@ def _measured_layers(
         return document, state
     from ssd_edge_bench.measurement import measure
     from ssd_edge_runtime.model_file import to_bytes
+    from ssd_edge_runtime.storage.folders import scratch
 
     say("note: the estimate is of the layers behind the encoder; what the encoder takes is known on a board alone")
-    with (
-        TemporaryDirectory(prefix="ssd-edge-") as folder,
-        bar("measuring its layers") as progress,
-    ):
-        path = Path(folder) / "layers.onnx"
+    with scratch() as folder, bar("measuring its layers") as progress:
+        path = folder / "layers.onnx"
         path.write_bytes(to_bytes(state.head))
         return measure(path, options, progress=progress), state.head
 
