@@ -41,7 +41,7 @@ def check_memory(needed: int, source: str) -> None:
 def read_header(stream: IO[bytes], version: tuple[int, int]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether by column, and dtype of an array.
 
-    Raises ValueError, of one line, for what is no header, and for text that is wider than any class name.
+    Raises ValueError, of one line, for what is no header.
     """
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -51,8 +51,6 @@ def read_header(stream: IO[bytes], version: tuple[int, int]) -> tuple[tuple[int,
     good = len(shape) <= MOST_AXES and all(type(n) is int and 0 <= n <= LONGEST_AXIS for n in shape)
     if not good:
         raise ValueError(f"no array has shape {str(shape)[:80]}")
-    if kind.kind in "US" and kind.itemsize > MAX_NAME * 4:
-        raise ValueError(f"text of {kind} is longer than the {MAX_NAME} characters of a class name")
     return shape, by_column, kind
 
 
@@ -65,7 +63,7 @@ def check_regular(path: Path) -> None:
 def check_array(stream: IO[bytes], size: int, source: str) -> None:
     """Raise DataError unless the array that ``stream`` begins with is as large as it says and fits the memory.
 
-    ``size``: bytes of the whole stream.
+    Nor may it be text wider than any class name. ``size``: bytes of the whole stream, which may be packed.
     """
     version = npy.read_magic(stream)
     if version not in HEADERS:
@@ -75,6 +73,8 @@ def check_array(stream: IO[bytes], size: int, source: str) -> None:
         raise DataError(
             f"{source}: an array of Python objects is not read: save it .astype(str) or .astype(float)"
         )
+    if kind.kind in "US" and kind.itemsize > MAX_NAME * 4:
+        raise DataError(f"{source}: text of {kind} is longer than the {MAX_NAME} characters of a class name")
     claimed = kind.itemsize
     for length in shape:
         claimed *= length

@@ -56,9 +56,7 @@ def test_lines(model: Path, label: Any) -> None:
     assert learned(model, [line("0"), line(label), line("new")]) == [True, False, True]
 
 
-@pytest.mark.parametrize(
-    "label", [name for name in BAD if isinstance(name, str) and name.isprintable() is False and name != "\udcff"]
-)
+@pytest.mark.parametrize("label", [name for name in BAD if isinstance(name, str) and name != "\udcff"])
 def test_frames(model: Path, label: str) -> None:
     pairs = b"".join(frame(X) + frame([each]) for each in ("0", label, "new"))
     assert learned(model, [pairs]) == [True, False, True]
