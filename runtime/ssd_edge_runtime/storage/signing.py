@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,9 +185,12 @@ def _read(path: Path) -> bytes:
         return stream.read(LARGEST)
 
 
-def _lines(path: Path) -> Iterable[tuple[str, str]]:
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
     file = signature_path(path)
     if not file.exists():
-        return []
-    words = [line.split(" ") for line in _read(file).decode("ascii", "replace").splitlines()]
-    return [(line[0], line[1]) for line in words if len(line) == 2]
+        return
+    # One line at a time: a million lists held at once would be looked through by the collector again and again.
+    for line in _read(file).decode("ascii", "replace").splitlines():
+        digest, space, signature = line.partition(" ")
+        if space and " " not in signature:
+            yield digest, signature
