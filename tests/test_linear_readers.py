@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,15 @@ FILES: dict[str, Make] = {
     "nothing but zeros": repeated(b"", b"\0"),
     "nothing but continuations": repeated(b"", b"\xff"),
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_else_to_collect() -> Iterator[None]:
+    """The collector looks at what a reader makes, not at all that other tests have imported."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def refused(read: Callable[[], Any]) -> float:
