@@ -1,4 +1,4 @@
-"""What a function tells its caller while it works: messages for a person, how far it is, answers of a stream."""
+"""What a function tells its caller while it works, beside how far it is: messages and answers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 Tell = Callable[[str], None]
 """Hears one line for a person: a note, a warning; ``print`` is one."""
-Progress = Callable[[int, int], None]
-"""Hears how many samples are done, and how many there are in all."""
 Answer = Callable[[dict[str, Any]], None]
 """Hears the answer to a sample, a batch or a line of a stream, as soon as there is one."""
 
@@ -23,7 +21,3 @@ def never() -> bool:
 
 def silent(message: str) -> None:
     """Tell nobody."""
-
-
-def unwatched(done: int, total: int) -> None:
-    """Nobody watches how far it is."""

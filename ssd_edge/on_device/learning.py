@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.data import Dataset, Reading
-from ssd_edge.on_device.callbacks import Progress, Stop, Tell, never, silent, unwatched
+from ssd_edge.data.progress import Progress, unwatched
+from ssd_edge.on_device.callbacks import Stop, Tell, never, silent
 from ssd_edge.on_device.guard import Guard
 from ssd_edge.on_device.inputs import Data, Loading, load_labelled, load_model, note_confined
 from ssd_edge.on_device.keys import Keys
