@@ -11,7 +11,6 @@ WRITERS = {"write_text", "write_bytes", "savefig", "savez", "savetxt", "tofile"}
 TEMPORARY = {"mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryDirectory"}
 ALLOWED = {
     "runtime/ssd_edge_runtime/storage/atomic.py": "the way itself: a device is written into as it is",
-    "ssd_edge/cli/bench.py": "into a scratch folder",
     "ssd_edge/training/figures.py": "into a stream of atomic.writing",
     "ssd_edge/data/archives.py": "the same",
     "device_bench/ssd_edge_bench/measurement/measurement.py": "into a scratch folder",

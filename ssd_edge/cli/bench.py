@@ -122,12 +122,13 @@ def command(
         raise OptionError(f"--{'fail-if' if rules else 'force'} needs --against")
     earlier = load_document(against) if against and against.suffix == ".json" else None
     keys = Keys(trusted=trusted, allow_older=allow_older)
-    if boards:
-        _check_signed(load_model(model, keys=keys).state, keys)
+    state = load_model(model, keys=keys).state if boards else None
+    if state is not None:
+        _check_signed(state, keys)
     document, other = _measure(model, None if earlier else against, chosen, data, data_root, keys)
     other = earlier or other
-    if boards:
-        measured, state = _measured_layers(document, load_model(model, keys=keys).state, chosen)
+    if state is not None:
+        measured, state = _measured_layers(document, state, chosen)
         document["estimates"] = [
             {**estimate(measured, state, board), "behind_encoder": measured is not document} for board in boards
         ]
@@ -177,12 +178,13 @@ def _measured_layers(
         return document, state
     from ssd_edge_bench.measurement import measure
     from ssd_edge_runtime.model_file import to_bytes
+    from ssd_edge_runtime.storage.atomic import replace_atomically
     from ssd_edge_runtime.storage.folders import scratch
 
     say("note: the estimate is of the layers behind the encoder; what the encoder takes is known on a board alone")
     with scratch() as folder, bar("measuring its layers") as progress:
         path = folder / "layers.onnx"
-        path.write_bytes(to_bytes(state.head))
+        replace_atomically(path, to_bytes(state.head))
         return measure(path, options, progress=progress), state.head
 
 
