@@ -17,6 +17,8 @@ from ssd_edge_export.verification.torch_network import network_of
 from ssd_edge_export.verification.trial import TOLERANCE, term_scale
 from ssd_edge_runtime import EdgeModel, model_file
 
+pytestmark = pytest.mark.usefixtures("trial_here")
+
 N, K, WIDTH, CLASSES = 40, 5, 20, ("a", "b", "c")
 
 

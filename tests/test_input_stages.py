@@ -18,6 +18,8 @@ from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.sparse.sketch import Sketch
 
+pytestmark = pytest.mark.usefixtures("trial_here")
+
 STAGES = {
     "share": {"center": 0.5},
     "sketch": {"sketch": 20},

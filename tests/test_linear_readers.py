@@ -134,7 +134,7 @@ FILES: dict[str, Make] = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def nothing_else_to_collect() -> Iterator[None]:
     """The collector looks at what a reader makes, not at all that other tests have imported."""
     gc.collect()

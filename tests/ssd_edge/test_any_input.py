@@ -9,6 +9,8 @@ import pytest
 from command_line import ask
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("trial_here")
+
 CLASSES = ("one", "two", "three", "four")
 PER_CLASS = 60
 

@@ -85,9 +85,20 @@ def do(lines: list[str], folder: Path, *, nobody: bool = False, alone: bool = Fa
     return seen
 
 
+def apart() -> bool:
+    """Whether commands can be run where there is no network, and attempts to reach one are counted."""
+    attempt = "import socket\ntry: socket.socket().connect(('192.0.2.1', 80))\nexcept OSError: pass"
+    script = ["unshare", "-n", "sh", "-c", f'"$0" -c "{attempt}"; {COUNTER}', sys.executable]
+    try:
+        return subprocess.run(script, capture_output=True, text=True).stdout == "1\n"
+    except OSError:
+        return False
+
+
 def test_no_file_appears_elsewhere_and_nobody_is_called(tmp_path: Path) -> None:
+    """Where it can be had, without a network: nothing is tried to be sent."""
     named = (str(tmp_path / "work"), str(tmp_path / "tmp"), os.devnull)
-    outside = [(what, where) for what, where in do(JOB, tmp_path) if not where.startswith(named)]
+    outside = [(what, where) for what, where in do(JOB, tmp_path, alone=apart()) if not where.startswith(named)]
     assert not outside
     assert not list((tmp_path / "home").iterdir())
     assert not list((tmp_path / "tmp").iterdir())
@@ -99,24 +110,11 @@ def test_no_file_appears_elsewhere_and_nobody_is_called(tmp_path: Path) -> None:
 
 
 def test_a_user_without_a_name_and_a_home_works_as_others_do(tmp_path: Path) -> None:
-    do(JOB[:3] + JOB[5:9], tmp_path, nobody=True)
+    do([*JOB[:3], JOB[5], JOB[7], JOB[9]], tmp_path, nobody=True)
     made = {path.name for path in (tmp_path / "work").iterdir()}
     assert {"train.npz", "run", "m.onnx"} <= made
     assert "~" not in made
     assert not list((tmp_path / "tmp").iterdir())
-
-
-@pytest.mark.skipif(
-    subprocess.run(["sh", "-c", "unshare -n true"], capture_output=True).returncode != 0,
-    reason="no network namespace of one's own is permitted",
-)
-def test_nothing_is_sent_where_nothing_can_be_received(tmp_path: Path) -> None:
-    attempt = "import socket\ntry: socket.socket().connect(('192.0.2.1', 80))\nexcept OSError: pass"
-    script = f'"$0" -c "{attempt}"; {COUNTER}'
-    counted = subprocess.run(["unshare", "-n", "sh", "-c", script, sys.executable], capture_output=True, text=True)
-    if counted.stdout != "1\n":
-        pytest.skip("attempts are not counted here")
-    do(JOB[1:3] + JOB[5:8], tmp_path, alone=True)
 
 
 @pytest.mark.parametrize(

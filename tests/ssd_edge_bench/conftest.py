@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ssd_edge_bench.measurement import measurement
+from ssd_edge_bench.roofline.roofline import Ceilings
 from ssd_edge_runtime import analytic, model_file
 from ssd_edge_runtime.options import AnalyticOptions, LearningOptions
 from ssd_edge_runtime.sparse.csr import CSRMatrix
@@ -38,6 +41,20 @@ def make_state(kind: str) -> ModelState:
         samples_seen=60,
         class_samples=np.full(3, 20, np.int64),
     )
+
+
+@cache
+def probed() -> tuple[Ceilings, Ceilings]:
+    """The bounds of this machine, measured once for all tests: that takes two seconds."""
+    return REAL_PROBE(make_state("gradient"))
+
+
+REAL_PROBE = measurement.probe_ceilings
+
+
+@pytest.fixture(autouse=True)
+def one_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measurement, "probe_ceilings", lambda state: probed())
 
 
 @pytest.fixture(params=["gradient", "analytic"])

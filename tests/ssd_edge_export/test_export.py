@@ -20,6 +20,8 @@ from ssd_edge_runtime.errors import DataError, EdgeModelError, OptionError
 from ssd_edge_runtime.network.engines import CSREngine
 from ssd_edge_runtime.network.exact import exact_network
 
+pytestmark = pytest.mark.usefixtures("trial_here")
+
 VALUES = ["float32", "float16", "int8"]
 
 

@@ -20,6 +20,8 @@ from ssd_edge_runtime import EdgeModel, model_file
 from ssd_edge_runtime.confinement import Limits
 from ssd_edge_runtime.onnx.confined import open_limited
 
+pytestmark = pytest.mark.usefixtures("trial_here")
+
 NAMES = ("bird", "car", "door", "egg")
 TRAINED = {"method": "random", "readout": "analytic", "hidden": (60,), "k": (12,), "device": "cpu", "tasks": 1}
 

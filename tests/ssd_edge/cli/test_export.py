@@ -9,6 +9,8 @@ from ssd_edge.cli import main
 from ssd_edge.training import train
 from ssd_edge_runtime import model_file
 
+pytestmark = pytest.mark.usefixtures("trial_here")
+
 NO_V = "this run was trained with the analytic readout, so there is no trained V"
 
 

@@ -15,6 +15,8 @@ from small_models import analytic_state, samples
 from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file, storage
 from ssd_edge_runtime.storage import signing
 
+pytestmark = pytest.mark.usefixtures("trial_here")
+
 pytest.importorskip("cryptography")
 
 

@@ -22,6 +22,8 @@ from ssd_edge.cli.completion import offer_classes
 from ssd_edge.cli.terminal import STEERING, encodable, printable, printable_json
 from ssd_edge_runtime import EdgeModel, model_file
 
+pytestmark = pytest.mark.usefixtures("trial_here")
+
 EVIL = "\x1b]0;title\x07\x1b[31m\x9b2J\u202egnp\u2066\x08\x7f"
 """Renames the window, colours, clears, turns text around, goes back."""
 

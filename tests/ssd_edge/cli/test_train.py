@@ -93,9 +93,22 @@ def test_bad_choice_is_clicks_own(invoke):
     assert result.exit_code == 2 and "Usage:" in result.stderr
 
 
-def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
-    command = [sys.executable, "-m", "ssd_edge", "train"]
-    begun = [*command, "digits", "--hidden", "64", "--epochs", "2000", "--tasks", "1", "-o", "run"]
+def test_ctrl_c_leaves_a_run_that_goes_on(invoke, tmp_path):
+    begun = [
+        sys.executable,
+        "-m",
+        "ssd_edge",
+        "train",
+        "digits",
+        "--hidden",
+        "64",
+        "--epochs",
+        "2000",
+        "--tasks",
+        "1",
+        "-o",
+        "run",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(begun, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
     deadline = time.monotonic() + 60
@@ -108,4 +121,4 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):
     assert errors == "stopped; the run is kept: go on with ssd-edge train --resume -o run\n"
     config = (tmp_path / "run" / "config.toml").read_text()
     (tmp_path / "run" / "config.toml").write_text(config.replace("epochs = 2000", "epochs = 1"))
-    assert subprocess.run([*command, "--resume", "-o", "run"], cwd=tmp_path, env=environment).returncode == 0
+    assert invoke("--resume", "-o", "run").exit_code == 0

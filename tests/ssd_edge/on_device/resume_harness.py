@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from ssd_edge.cli import main
-from ssd_edge.on_device import learn
 
 CALLS = ("write", "fsync", "ftruncate", "replace", "unlink", "link", "mkdir")
 os.environ["SOURCE_DATE_EPOCH"] = "1800000000"  # bytes are compared
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 STOPPED = [128 + number for number in SIGNALS] + [-number for number in SIGNALS]
 """Statuses of a command that was stopped, in good order or dead before it could listen."""
-assert learn  # what a command imports is loaded before the first fork
 
 
 def command(arguments: list[str], prepare: Callable[[], None]) -> int:
@@ -132,6 +130,9 @@ def run(mode: str, model: Path, data: str, count: int, seed: int, options: list[
         folder.mkdir()
         work.write_bytes(parent)
 
+    fresh()
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        main(arguments, standalone_mode=False)  # what a command imports is loaded before the first fork
     fresh()
     begun = time.perf_counter()
     assert wait(command(arguments, lambda: None)) == 0

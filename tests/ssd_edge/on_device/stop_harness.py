@@ -13,24 +13,23 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ssd_edge.cli import main
-from ssd_edge.on_device import learn_stream
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.storage.journal import journal_path
 
 LESSONS = 25
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 PACES: tuple[list[str], ...] = ([], ["--checkpoint-every", "1"], ["--checkpoint-every", "4"])
-assert learn_stream  # what a command imports is loaded before the first fork
 
 
 @dataclass
@@ -71,6 +70,19 @@ def start(arguments: list[str]) -> tuple[int, int, int]:
             os.write(2, sys.stderr.getvalue().encode())
     finally:
         os._exit(status)
+
+
+def warm_up(arguments: list[str], line: str) -> None:
+    """Load what a command imports before the first fork."""
+    real = sys.stdin
+    with tempfile.TemporaryFile("w+") as lesson, redirect_stdout(io.StringIO()):
+        lesson.write(line)
+        lesson.seek(0)
+        sys.stdin = lesson
+        try:
+            main(arguments, standalone_mode=False)
+        finally:
+            sys.stdin = real
 
 
 def converse(arguments: list[str], lines: list[str], harm: threading.Thread | None = None) -> Told:
@@ -155,6 +167,8 @@ def run(model: Path, rounds: int, seed: int) -> dict[str, int]:
         folder.mkdir()
         work.write_bytes(parent)
 
+    fresh()
+    warm_up(["learn", str(work), "-"], lines[0])
     fresh()
     begun = time.perf_counter()
     whole = converse(["learn", str(work), "-"], lines)

@@ -52,6 +52,8 @@ VERBS: dict[str, Verb] = {
         [model, model.with_name("new.onnx")], model.with_name("old.onnx"), model.with_name("out.onnx")
     ),
 }
+FULL = ("forget a class for good", "rollback", "rebase into another file", "merge")
+"""Verbs that by default meet a disk that is full rather than one that fails; the slow tests take the others."""
 
 
 @pytest.fixture
@@ -85,8 +87,19 @@ def found(folder: Path) -> dict[str, bytes]:
     return {str(entry.relative_to(folder)): entry.read_bytes() for entry in files}
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
-@pytest.mark.parametrize("name", VERBS)
+CASES = [
+    pytest.param(
+        name,
+        code,
+        id=f"{name}-{errno.errorcode[code]}",
+        marks=[pytest.mark.slow] if (code == errno.ENOSPC) != (name in FULL) else [],
+    )
+    for name in VERBS
+    for code in (errno.EIO, errno.ENOSPC)
+]
+
+
+@pytest.mark.parametrize(("name", "code"), CASES)
 def test_a_verb_that_failed_may_be_repeated(kept: Path, name: str, code: int) -> None:
     def told(model: Path) -> dict[str, Any]:
         return VERBS[name](model) | {"time": None}

@@ -60,6 +60,7 @@ def test_embeddings_are_made_by_the_main_process(tmp_path):
     assert len(list((tmp_path / "embeddings.cache").rglob("*.npy"))) == 8
 
 
+@pytest.mark.slow
 def test_statistics_of_fixed_features_are_exact(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "ssd_edge", "train", "digits", "--method", "random", "--hidden", "40", "--device", "cpu"]

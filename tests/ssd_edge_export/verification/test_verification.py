@@ -139,6 +139,7 @@ def test_what_is_not_sound_is_not_run(model, tmp_path, monkeypatch, how):
     assert report.checks[-1].detail == "not run, because of the above" and report.checks[-1].ok is None
 
 
+@pytest.mark.usefixtures("trial_here")
 def test_the_owners_signature_is_asked_for(model, tmp_path, monkeypatch):
     pytest.importorskip("cryptography")
     path, public = tmp_path / "m.onnx", signing.generate(tmp_path / "key")
