@@ -34,11 +34,14 @@ UNREADABLE = (
 
 
 def as_samples(x: NDArray[Any], source: str) -> Float32:
-    """float32 samples: floats as they are, uint8 divided by 255; other types are refused."""
+    """float32 samples: numbers as they are, uint8 (pixels) divided by 255; what is no number is refused.
+
+    Other whole numbers may be a sensor's, so that nothing is guessed of them.
+    """
     if x.dtype == np.uint8:
         return x.astype(np.float32) / np.float32(255)
-    if x.dtype.kind != "f":
-        raise DataError(f"{source}: x must be float (as the model takes it) or uint8 (0 to 255), got {x.dtype}")
+    if x.dtype.kind not in "fiub":
+        raise DataError(f"{source}: x must be numbers, got {x.dtype}")
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(x, np.float32)
 

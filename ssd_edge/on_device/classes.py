@@ -18,6 +18,7 @@ from ssd_edge.on_device.resume import digest_of_data
 from ssd_edge.on_device.transaction import Saving, changing, refuse_unfinished
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.errors import DataError, OptionError
+from ssd_edge_runtime.serving.labels import as_names
 
 
 def forget(
@@ -59,6 +60,7 @@ def forget(
     with changing(model, saving, loading=loading, keys=keys, once=True, tell=tell) as change:
         if purge:
             refuse_unfinished(change.target, change.model.digest, keys.seal, purging=True)
+        names = as_names(names, len(names), change.model.classes_)
         dataset = None
         if data is not None:
             dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)

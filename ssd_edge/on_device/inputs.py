@@ -17,7 +17,7 @@ from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError, EdgeModelError
 from ssd_edge_runtime.input_facts import is_image
 from ssd_edge_runtime.serving.labels import as_names
-from ssd_edge_runtime.serving.shapes import orders
+from ssd_edge_runtime.serving.shapes import orders, told
 
 Model = str | Path | EdgeModel
 """A model file, or a model that is loaded already."""
@@ -135,8 +135,8 @@ def fitted(x: NDArray[Any], model: EdgeModel, source: str) -> Float32:
     """Samples (N, ...) as the model is fed them, (N, *input_shape). Raises DataError for another shape."""
     shape = model.state.input_shape
     if x.shape[1:] not in orders(shape):
-        found, wanted = (" x ".join(map(str, dims)) for dims in (x.shape[1:], shape))
-        raise DataError(f"{source}: samples have shape {found}, the model takes {wanted}")
+        found = " x ".join(map(str, x.shape[1:]))
+        raise DataError(f"{source}: samples have shape {found}, the model takes {told(shape)}")
     try:
         return model.as_samples(x)
     except EdgeModelError as error:

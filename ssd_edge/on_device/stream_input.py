@@ -21,9 +21,12 @@ from ssd_edge.data.npy_stream import CutOffError, read_frames
 from ssd_edge.on_device.stream_rows import as_windows, by_name
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.arrays import Float32
-from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.errors import DataError, EdgeModelError
 from ssd_edge_runtime.input_facts import Windows
+from ssd_edge_runtime.names import class_name
 from ssd_edge_runtime.options import require_choice
+from ssd_edge_runtime.serving.labels import as_names
+from ssd_edge_runtime.serving.shapes import as_rows, orders, told
 
 StreamFormat = Literal["auto", "json", "npy"]
 """JSON lines, or arrays as ``np.save`` writes them, one after another; "auto" tells by the first byte."""
@@ -58,13 +61,12 @@ class Takes:
     """What a model takes."""
 
     shape: tuple[int, ...]
-    width: int
     windows: Windows | None = None
 
     @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of one sample."""
-        return self.shape, (self.width,)
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of one sample, in every order of axes that is known for it."""
+        return orders(self.shape)
 
 
 def read_samples(
@@ -76,7 +78,7 @@ def read_samples(
     can be read.
     """
     require_choice("form", kind, get_args(StreamFormat))
-    takes = Takes(model.state.input_shape, model.state.sample_width, model.state.inputs.windows)
+    takes = Takes(model.state.input_shape, model.state.inputs.windows)
     with _as_file(source) as stream:
         if kind == "auto":
             kind = "npy" if stream.peek(1)[:1] == MAGIC_PREFIX[:1] else "json"
@@ -161,11 +163,13 @@ def parse_line(line: str, number: int, takes: Takes) -> Samples:
         raise DataError(f"line {number}: {found}; a line is an array, or an object with x and maybe y and id")
     label, identity = fields.get("y"), fields.get("id")
     _check_answerable(identity, number)
-    if label is not None and (isinstance(label, bool) or not isinstance(label, str | int)):
-        raise DataError(f"line {number}: y must be a string or an integer, got {label!r}")
+    try:
+        name = None if label is None else class_name(label)
+    except EdgeModelError as error:
+        raise DataError(f"line {number}: {error}") from error
     x = _as_samples(fields["x"], f"line {number}", takes)
     source = f"line {number}" if identity is None else identity
-    return Samples(x, None if label is None else [str(label)] * len(x), source, len(x) == 1)
+    return Samples(x, None if name is None else [name] * len(x), source, len(x) == 1)
 
 
 def _check_answerable(identity: Any, number: int) -> None:
@@ -186,10 +190,10 @@ def _as_samples(values: Any, source: str, takes: Takes) -> Float32:
         raise DataError(f"{source}: x must be numbers, nested alike ({error})") from error
     windows = as_windows(x, takes.shape, takes.windows, source)
     if windows is None and x.shape not in takes.shapes:
-        wanted = " x ".join(map(str, takes.shape))
-        raise DataError(f"{source}: x has shape {' x '.join(map(str, x.shape))}, the model takes {wanted}")
+        found = " x ".join(map(str, x.shape))
+        raise DataError(f"{source}: x has shape {found}, the model takes {told(takes.shape)}")
     _check_finite(x, source)
-    return x.reshape(1, *takes.shape) if windows is None else windows
+    return as_rows(x, takes.shape).reshape(1, *takes.shape) if windows is None else windows
 
 
 Frames = Iterator[tuple[str, NDArray[Any]]]
@@ -222,25 +226,23 @@ def _as_batch(values: NDArray[Any], source: str, takes: Takes) -> Samples:
     single = x.shape in takes.shapes
     if not single and (not x.ndim or x.shape[1:] not in takes.shapes):
         found = " x ".join(map(str, x.shape))
-        wanted = " x ".join(map(str, takes.shape))
-        raise DataError(f"{source}: x has shape {found}, the model takes {wanted} or several")
-    x = x[None] if single else x
+        raise DataError(f"{source}: x has shape {found}, the model takes one or several of {told(takes.shape)}")
     if not len(x):
         raise DataError(f"{source}: no samples in it")
     _check_finite(x, source)
-    return Samples(x.reshape(-1, *takes.shape), None, source, single)
+    return Samples(as_rows(x, takes.shape).reshape(-1, *takes.shape), None, source, single)
 
 
 def _as_labels(source: str, values: NDArray[Any], samples: int) -> list[str] | None:
-    if values.dtype.kind not in "iuU" or values.ndim > 1:
-        found = f"{values.dtype} of shape {values.shape}"
-        raise DataError(f"{source}: labels must be integers or text, one per sample, got {found}")
+    if values.dtype.kind not in "fiuU":
+        raise DataError(f"{source}: labels must be whole numbers or text, got {values.dtype}")
     if values.shape == (0,):
         return None
-    if values.size != samples:
-        raise DataError(f"{source}: {values.size} labels for {samples} samples")
     check_text(values, source)
-    return [str(label) for label in values.reshape(-1).tolist()]
+    try:
+        return as_names(values, samples)
+    except EdgeModelError as error:
+        raise DataError(f"{source}: {error}") from error
 
 
 def _check_finite(x: Float32, source: str) -> None:

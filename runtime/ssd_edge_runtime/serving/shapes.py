@@ -40,6 +40,12 @@ def orders(input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return orders
 
 
+def told(input_shape: tuple[int, ...]) -> str:
+    """Of one sample: ``3 x 8 x 8, channels first, or 8 x 8 x 3, channels last``."""
+    own, _, *others = (" x ".join(map(str, shape)) for shape in orders(input_shape))
+    return f"{own}, channels first, or {others[0]}, channels last" if others and input_shape[0] > 1 else own
+
+
 def described(input_shape: tuple[int, ...]) -> str:
     """``(N, 3 x 8 x 8), channels first, (N, 8 x 8 x 3), channels last, or (N, 192)``."""
     own, flat, *others = (f"(N, {' x '.join(map(str, shape))})" for shape in orders(input_shape))

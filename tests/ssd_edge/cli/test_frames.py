@@ -86,14 +86,17 @@ def test_learn_takes_samples_and_labels_in_turn(model: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ([frame(LOW[:2]), frame("low")], "frame 1: x has shape 2, the model takes 2 x 3"),
-        ([frame(LOW), frame(["a", "b"])], "frame 2: 2 labels for 1 samples"),
-        ([frame(LOW), frame(HIGH)], "frame 2: labels must be integers or text, one per sample, got float32"),
-        ([frame(["a"]), frame("low")], "frame 1: x must be float"),
+        (
+            [frame(LOW[:2]), frame("low")],
+            "frame 1: x has shape 2, the model takes one or several of 2 x 3, channels first",
+        ),
+        ([frame(LOW), frame(["a", "b"])], "frame 2: 1 samples but 2 labels"),
+        ([frame(LOW), frame(HIGH)], "frame 2: 1 samples but 6 labels"),
+        ([frame(["a"]), frame("low")], "frame 1: x must be numbers, got <U1"),
         ([frame(LOW * np.nan), frame("low")], "frame 1: x holds NaN or infinity"),
         ([frame(np.zeros((0, 6), np.float32)), frame("low")], "frame 1: no samples in it"),
-        ([frame(np.float32(1)), frame("low")], "frame 1: x has shape 1, the model takes 2 x 3 or several"),
-        ([frame(LOW), frame([""])], "a class name must not be empty"),
+        ([frame(np.float32(1)), frame("low")], "frame 1: x has shape 1, the model takes one or several of 2 x 3"),
+        ([frame(LOW), frame([""])], "frame 2: a class name must not be empty"),
         ([frame(LOW), header("()", "'<U1'") + b"\xff\xff\xff\xff"], "frame 2: holds what is no text"),
     ],
 )

@@ -42,7 +42,9 @@ def test_a_bad_line_is_answered_and_the_stream_goes_on(model: Path) -> None:
     rows = stream(model, "infer", "{oops", "", [1, 2], {"y": "low"}, PROTOTYPES["low"])
     assert [sorted(row) for row in rows[:3]] == [["error"]] * 3
     assert rows[0]["error"].startswith("line 1: not JSON")
-    assert rows[1]["error"] == "line 3: x has shape 2, the model takes 2 x 3"
+    assert (
+        rows[1]["error"] == "line 3: x has shape 2, the model takes 2 x 3, channels first, or 3 x 2, channels last"
+    )
     assert rows[2]["error"].startswith("line 4: no x")
     assert rows[3]["label"] == "low"
 
@@ -106,8 +108,8 @@ def test_what_makes_no_sense_on_a_stream_is_refused(model: Path) -> None:
         ('{"x": [1, 2, NaN, 4, 5, 6]}', "NaN or infinity"),
         ('{"x": [[1], [2, 3]]}', "nested alike"),
         ('{"x": ["a"]}', "must be numbers"),
-        ('{"x": [1,2,3,4,5,6], "y": 1.5}', "y must be a string or an integer, got 1.5"),
-        ('{"x": [1,2,3,4,5,6], "y": true}', "y must be a string or an integer, got True"),
+        ('{"x": [1,2,3,4,5,6], "y": 1.5}', "labels must be strings or integers: 1.5 is no whole number"),
+        ('{"x": [1,2,3,4,5,6], "y": true}', "labels must be strings or integers, got bool"),
         ('{"x": [1,2,3,4,5,6], "z": 1}', "unknown 'z'"),
         ("[" * 100_000, "not JSON"),
         ("3", "x has shape"),
@@ -115,11 +117,19 @@ def test_what_makes_no_sense_on_a_stream_is_refused(model: Path) -> None:
 )
 def test_lines_that_are_no_samples_say_why(line: str, message: str) -> None:
     with pytest.raises(DataError, match=rf"line 7: .*{message}"):
-        parse_line(line, 7, Takes((2, 3), 6))
+        parse_line(line, 7, Takes((2, 3)))
+
+
+@pytest.mark.parametrize(("shape", "sent"), [((2, 3), (3, 2)), ((1, 3, 4), (3, 4)), ((3, 4, 5), (4, 5, 3))])
+def test_axes_in_another_order(shape: tuple[int, ...], sent: tuple[int, ...]) -> None:
+    x = np.arange(np.prod(sent), dtype=np.float32).reshape(sent)
+    wanted = x if len(sent) < len(shape) else np.moveaxis(x, -1, 0)
+    found = parse_line(json.dumps(x.tolist()), 1, Takes(shape)).x
+    assert np.array_equal(found, wanted.reshape(1, *shape))
 
 
 def test_integer_labels_are_names() -> None:
-    assert parse_line('{"x": [1,2,3,4,5,6], "y": 3, "id": 9}', 1, Takes((2, 3), 6)).labels == ["3"]
+    assert parse_line('{"x": [1,2,3,4,5,6], "y": 3, "id": 9}', 1, Takes((2, 3))).labels == ["3"]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -132,7 +142,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(model: Path, end: str) -
 def test_text_that_utf8_cannot_hold_is_answered(model: Path) -> None:
     lines = ['{"x": [1, 1, 0, 0, 0, 0], "y": "\\ud800"}', '{"x": [1, 1, 0, 0, 0, 0], "id": "\\ud800"}']
     rows = stream(model, "learn", *lines)
-    assert rows[0]["error"].startswith("a class name must be text that UTF-8 can hold")
+    assert rows[0]["error"].startswith("line 1: a class name must be text that UTF-8 can hold")
     assert rows[1]["source"] == "\ud800"
     result = CliRunner().invoke(main, ["infer", str(model), "-"], input=b'\xff\xfe\n"\xc3"\n')
     assert [json.loads(line)["error"][:18] for line in result.stdout.splitlines()] == [

@@ -133,7 +133,7 @@ def test_rows_of_a_stream_that_do_not_fit_are_answered(place: Path) -> None:
         "line 1: 15 rows, a window takes 16",
         "line 2, row 5 has no 'ay'; it has ax, az",
         "line 3: x holds NaN or infinity",
-        "line 4: x has shape 16 x 2, the model takes 3 x 16",
+        "line 4: x has shape 16 x 2, the model takes 3 x 16, channels first, or 16 x 3, channels last",
         None,
     ]
 
