@@ -13,6 +13,7 @@ from ssd_edge.cli.arguments import (
     allow_older_option,
     data_root_option,
     model_argument,
+    scale_option,
     trusted_option,
 )
 from ssd_edge.cli.completion import offer_data
@@ -22,7 +23,7 @@ from ssd_edge_bench.engines import ENGINES
 from ssd_edge_bench.measurement.options import OPERATIONS, BenchOptions
 
 if TYPE_CHECKING:
-    from ssd_edge.on_device import Keys
+    from ssd_edge.on_device import Keys, Loading
     from ssd_edge_runtime.state import ModelState
 
 DEFAULT = BenchOptions()
@@ -64,6 +65,7 @@ def complete_board(_context: click.Context, _parameter: click.Parameter, incompl
     help="Labelled data: real inputs, and accuracy in the report.",
 )
 @data_root_option
+@scale_option
 @click.option("--against", type=FILE, metavar="OTHER", help="A model, or an earlier --json, to compare with.")
 @click.option(
     "--fail-if", multiple=True, metavar="RULE", help="Exit with status 1 where a RULE holds (see below)."
@@ -85,6 +87,7 @@ def command(
     model: Path,
     data: str | None,
     data_root: Path | None,
+    scale_strict: bool,
     against: Path | None,
     fail_if: tuple[str, ...],
     profiles: tuple[str, ...],
@@ -105,7 +108,7 @@ def command(
     A BOARD is raspberry-pi-zero-2w, raspberry-pi-4, raspberry-pi-5 or jetson-nano. Its times are estimates from
     published figures; how far the same method is off on this machine stands beside them.
     """
-    from ssd_edge.on_device import Keys
+    from ssd_edge.on_device import Keys, Loading
     from ssd_edge.on_device.inputs import load_model
     from ssd_edge_bench.measurement.compare import Rule, check_alike, compare, judge, load_document
     from ssd_edge_bench.report.tables import print_document
@@ -118,6 +121,8 @@ def command(
     boards = [load_board(name) for name in profiles]
     if boards and chosen.threads != 1:
         raise OptionError("--profile estimates one thread: leave --threads at 1")
+    if scale_strict and data is None:
+        raise OptionError("--scale-strict is about samples: it needs --data")
     if (rules or force) and against is None:
         raise OptionError(f"--{'fail-if' if rules else 'force'} needs --against")
     earlier = load_document(against) if against and against.suffix == ".json" else None
@@ -125,7 +130,9 @@ def command(
     state = load_model(model, keys=keys).state if boards else None
     if state is not None:
         _check_signed(state, keys)
-    document, other = _measure(model, None if earlier else against, chosen, data, data_root, keys)
+    document, other = _measure(
+        model, None if earlier else against, chosen, data, data_root, Loading(scale_strict=scale_strict), keys
+    )
     other = earlier or other
     if state is not None:
         measured, state = _measured_layers(document, state, chosen)
@@ -194,6 +201,7 @@ def _measure(
     options: BenchOptions,
     data: str | None,
     data_root: Path | None,
+    loading: Loading,
     keys: Keys,
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Measure one model or two side by side; with data, on its samples, and with its accuracy."""
@@ -205,7 +213,7 @@ def _measure(
     samples, accuracies = None, []
     if data is not None:
         for path in models:
-            edge = load_model(path, keys=keys)
+            edge = load_model(path, loading, keys)
             dataset = load_labelled(data, edge, split="test", root=data_root)
             samples = dataset.x.reshape(-1, *edge.state.input_shape)
             judged = evaluate(edge, dataset)

@@ -135,13 +135,15 @@ WRONG: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-@pytest.mark.parametrize("command", ["infer", "eval", "learn", "forget"])
+@pytest.mark.parametrize("command", ["infer", "eval", "learn", "forget", "bench"])
 def test_another_range_is_one_note_or_refused(place: Path, tmp_path: Path, command: str, name: str) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes((place / "model.onnx").read_bytes())
     x = RNG.random((300, 3, 12, 12)).astype(np.float32)
     np.savez(tmp_path / "d.npz", x=WRONG[name](x), y=np.repeat(["red", "green"], 150))
-    given = (command, model, *(["--data"] if command == "forget" else []), tmp_path / "d.npz")
+    given = (command, model, *(["--data"] if command in ("forget", "bench") else []), tmp_path / "d.npz")
+    if command == "bench":
+        given = (*given, "--engines", "csr", "--operations", "start", "--processes", 1, "--seconds", 0.01)
     refused = edge(*given, "--scale-strict")
     assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert "the model was trained on 0" in refused.stderr
