@@ -10,7 +10,9 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from ssd_edge.comparison.plots import plot_comparison
 from ssd_edge.comparison.rows import Row, make_rows
 from ssd_edge.comparison.table import Comparison, summarize_rows
 from ssd_edge.data.progress import Progress, unwatched
+from ssd_edge.methods.registry import is_everywhere
 from ssd_edge.training.api import train
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.image_size import decided_size
@@ -51,10 +54,10 @@ def compare(
 
     ``methods``: as in ``--method``, with ``+analytic`` or ``+gradient`` for the readout. ``rows``: further rows,
     each a mapping with ``method``, ``name`` and options of its own. The rows ``random+analytic`` and ``joint`` are
-    always there. ``seeds``: runs per row, seeded 0, 1, ... ``jobs``: processes side by side (default:
-    one per core, one on a GPU). ``output``: folder for the table, JSON, plots and each run's figures; with
-    ``resume`` the runs that are in it are not repeated. ``progress`` counts runs;
-    ``encoding`` counts samples, while an encoder makes the embeddings that all rows and seeds share.
+    always there. ``seeds``: runs per row, seeded 0, 1, ... ``jobs``: processes side by side (default: one per
+    core, one on a GPU; one where a method is known in this process alone). ``output``: folder for the table,
+    JSON, plots and each run's figures; with ``resume`` the runs that are in it are not repeated. ``progress``
+    counts runs; ``encoding`` counts samples, while an encoder makes the embeddings that all rows and seeds share.
     ``options``: fields of ``TrainConfig``, for all rows.
 
     Raises OptionError, DataError.
@@ -137,15 +140,40 @@ def _kept(folder: Path | None, told: Mapping[str, Mapping[str, Any]]) -> dict[st
 
 
 def _run_all(runs: Mapping[str, tuple[TrainConfig, Front | None]], jobs: int | None) -> Iterator[tuple[str, Any]]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    on_gpu = torch.cuda.is_available() and any(config.device != "cpu" for config, _ in runs.values())
-    jobs = min(jobs or (1 if on_gpu else cores), len(runs))
+    jobs, cores = _processes([config for config, _ in runs.values()], jobs)
     if jobs <= 1:
         yield from ((key, _run_one(*run)) for key, run in runs.items())
         return
-    work = [(key, *run, max(1, cores // jobs)) for key, run in runs.items()]
-    with multiprocessing.get_context("spawn").Pool(jobs, initializer=_ignore_interrupt) as pool:
-        yield from pool.imap_unordered(_worker, work)
+    with workers(jobs) as pool:
+        begun = [pool.submit(_worker, (key, *run, max(1, cores // jobs))) for key, run in runs.items()]
+        yield from (run.result() for run in as_completed(begun))
+
+
+def _processes(configs: Sequence[TrainConfig], jobs: int | None) -> tuple[int, int]:
+    """How many train side by side, and on how many cores in all."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_gpu = torch.cuda.is_available() and any(config.device != "cpu" for config in configs)
+    alone = not all(is_everywhere(name) for config in configs for name in config.spec.names)
+    return (1 if alone else min(jobs or (1 if on_gpu else cores), len(configs))), cores
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes, ended with whatever ends their use. Raises OptionError where one ends by itself."""
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _ignore_interrupt)
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise OptionError(
+            "a process that trains could not start, or was ended, as where memory runs out: try --jobs 1"
+        ) from error
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _ignore_interrupt() -> None:

@@ -1,10 +1,12 @@
-"""Methods by name, and ``a+b`` combinations of them."""
+"""Methods by name, those of other packages too, and ``a+b`` combinations of them."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from ssd_edge.methods.ewc import EWC
@@ -27,7 +29,68 @@ if TYPE_CHECKING:
 METHODS: dict[str, type[Method]] = {
     method.name: method for method in (SSD, SDMLP, Views, Finetune, Joint, Random, FlyModel, LwF, EWC, SI, MAS)
 }
-"""Every method by name."""
+"""Every method by name: those of this package, and what was registered since."""
+GROUP = "ssd_edge.methods"
+"""Entry points of packages that bring methods."""
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+def register(method: type[Method]) -> type[Method]:
+    """Make a method of one's own known by its ``name`` in this process; usable as a decorator.
+
+    A package that is installed brings its methods to every process by entry points of the group
+    ``ssd_edge.methods``. Raises OptionError for what is no method, and for a name that is taken.
+    """
+    good = isinstance(method, type) and issubclass(method, Method)
+    OptionError.unless(good, f"a method is a subclass of Method, got {method!r}")
+    name = getattr(method, "name", None)
+    OptionError.unless(
+        isinstance(name, str) and NAME.fullmatch(name) is not None,
+        f"a method's name is of small letters, digits, - and _, got {name!r}",
+    )
+    # A cell of a notebook that is run again makes the class anew.
+    again = name in METHODS and _place(METHODS[method.name]) == _place(method)
+    OptionError.unless(again or name not in known_names(), f"there is a method {name!r} already")
+    METHODS[method.name] = method
+    return method
+
+
+def known_names() -> tuple[str, ...]:
+    """Of all methods that can be asked for."""
+    return (*METHODS, *(name for name in _installed() if name not in METHODS))
+
+
+def find_method(name: str) -> type[Method]:
+    """The method called ``name``. Raises OptionError where there is none, or it cannot be loaded."""
+    if name not in METHODS and name in (installed := _installed()):
+        entry = installed[name]
+        try:
+            method = entry.load()
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise OptionError(f"method {name!r} of {entry.value} cannot be loaded ({told})") from error
+        OptionError.unless(
+            isinstance(method, type) and issubclass(method, Method) and getattr(method, "name", None) == name,
+            f"method {name!r}: {entry.value} is no subclass of Method with that name",
+        )
+        METHODS[name] = method
+    OptionError.unless(
+        name in METHODS, f"method must be one of {', '.join(known_names())} (joined by +), got {name!r}"
+    )
+    return METHODS[name]
+
+
+def is_everywhere(name: str) -> bool:
+    """Whether a new process knows the method too."""
+    return METHODS[name].__module__.startswith("ssd_edge.") or name in _installed()
+
+
+def _place(method: type[Method]) -> tuple[str, str]:
+    return method.__module__, method.__qualname__
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 @dataclass(frozen=True)
@@ -68,12 +131,8 @@ class MethodSpec:
 def parse_method(text: str) -> MethodSpec:
     """``ssd``, ``ssd+ewc``, ``ewc`` (which is ``finetune+ewc``). Raises OptionError."""
     names = text.split("+")
-    for name in names:
-        OptionError.unless(
-            name in METHODS, f"method must be one of {', '.join(METHODS)} (joined by +), got {name!r}"
-        )
+    chosen = [find_method(name) for name in names]
     OptionError.unless(len(set(names)) == len(names), f"method {text!r} names one twice")
-    chosen = [METHODS[name] for name in names]
     networks = [method for method in chosen if method.is_network]
     OptionError.unless(
         len(networks) <= 1, f"method {text!r} joins two networks: {', '.join(m.name for m in networks)}"

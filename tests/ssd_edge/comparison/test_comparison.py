@@ -1,13 +1,17 @@
 """``compare``: rows, statistics over seeds, the command."""
 
 import json
+import multiprocessing
+import os
 import statistics
+import time
 
 import pytest
 from click.testing import CliRunner
 
 import ssd_edge
 from ssd_edge.cli import main
+from ssd_edge.comparison.comparison import workers
 from ssd_edge.comparison.rows import make_rows
 from ssd_edge.comparison.table import spread
 from ssd_edge.training import train
@@ -134,3 +138,19 @@ def test_a_folder_that_is_something_else_is_left_alone(tmp_path):
     with pytest.raises(DataError, match="not the folder of a comparison"):
         ssd_edge.compare("digits", ["random"], output=tmp_path, force=True, **QUICK)
     assert (tmp_path / "letters.txt").exists()
+
+
+def test_a_process_that_dies_is_one_line():
+    with (
+        pytest.raises(OptionError, match="a process that trains could not start, or was ended"),
+        workers(1) as pool,
+    ):
+        pool.submit(os._exit, 3).result()
+
+
+def test_an_interrupt_ends_the_processes():
+    with pytest.raises(KeyboardInterrupt), workers(1) as pool:
+        pool.submit(time.sleep, 0).result()
+        pool.submit(time.sleep, 300)
+        raise KeyboardInterrupt
+    assert not multiprocessing.active_children()
