@@ -129,6 +129,8 @@ class Checkpoints:
         self.whole = model.state.readout.kind == "gradient"
         """Whether a checkpoint is the whole state, as large as the file."""
         self._journal: Journal | None = None
+        self._owed: dict[int, bytes] = {}
+        """Records that are not known to be in the journal, by the places that they have there."""
         self.count = 0
         """Checkpoints written, those of :meth:`go_on` included."""
 
@@ -144,7 +146,7 @@ class Checkpoints:
 
     def begin(self) -> None:
         """Start an empty journal in the place of any other."""
-        self._journal = Journal.create(self.path, self._head(), seal=self._seal)
+        self._journal, self._owed = Journal.create(self.path, self._head(), seal=self._seal), {}
         self._remember()
         self.count = 0
 
@@ -161,15 +163,23 @@ class Checkpoints:
 
         The record of a gradient readout is the whole state, so it replaces the one before. Another's need not be
         flushed, ``sync``: it then outlives this process, but a power cut only from the next flush on. Raises
-        OSError; the last checkpoint then stays.
+        OSError; the last checkpoint then stays, and the next one holds what this one should have.
         """
         assert self._journal is not None
         record = self._model.record(progress)
         if self.whole:
             self._journal = Journal.create(self.path, self._head(), record, seal=self._seal)
         else:
-            self._journal.append(record, sync=sync)
+            self._append(self._journal, record, sync)
         self.count += 1
+
+    def _append(self, journal: Journal, record: bytes, sync: bool) -> None:
+        """After those that could not be written: the model does not give a record twice."""
+        self._owed = {place: owed for place, owed in self._owed.items() if place >= len(journal)}
+        self._owed[len(journal) + len(self._owed)] = record
+        for owed in self._owed.values():
+            journal.append(owed, sync=sync)
+        self._owed = {}
 
     def flush(self) -> None:
         """Put on storage what was written without. Raises OSError."""

@@ -57,8 +57,8 @@ class StreamStore:
             if self._journal:
                 self._work.begin()
         elif self._journal:
+            self._work.write({"samples": self._journaled + new}, sync=due)
             self._journaled += new
-            self._work.write({"samples": self._journaled}, sync=due)
             self.samples = samples if due else self.samples
 
     def save(self, samples: int) -> dict[str, Any]:

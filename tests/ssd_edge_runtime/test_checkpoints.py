@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
+from small_models import analytic_state, samples
 
-from ssd_edge_runtime import EdgeModelError
-from ssd_edge_runtime.checkpoints import find
+from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
+from ssd_edge_runtime.checkpoints import Checkpoints, find
 from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import Journal, journal_path
 
@@ -19,3 +21,68 @@ def test_a_journal_without_a_beginning_is_damaged(tmp_path: Path) -> None:
         Journal.create(journal_path(target), payload)
         with pytest.raises(EdgeModelError, match="damaged from its first record on"):
             find(target)
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_what_could_not_be_written_is_in_the_next_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    target = tmp_path / "model.onnx"
+    target.write_bytes(model_file.to_bytes(analytic_state()))
+    model, x = EdgeModel.load(target), samples(3, 12)[0]
+    work = Checkpoints(model, target, {})
+    work.begin()
+
+    def learn(count: int) -> None:
+        for _ in range(count):
+            at = model.samples_seen_ - 60
+            model.partial_fit(x[at : at + 1], ["0"])
+            work.write({"samples": at + 1})
+
+    learn(2)
+    with monkeypatch.context() as patch:
+        patch.setattr("ssd_edge_runtime.storage.journal.write_all", full)
+        for _ in range(failures):
+            with pytest.raises(OSError, match="no space"):
+                learn(1)
+    found = find(target)
+    assert found is not None
+    assert found.progress == {"samples": 2}
+    learn(1)
+    found = find(target)
+    assert found is not None
+    assert found.progress == {"samples": 3 + failures}
+    again = EdgeModel.load(target)
+    assert found.replay(again) == []
+    assert model_file.to_bytes(again.state) == model_file.to_bytes(model.state)
+
+
+def test_what_was_written_before_it_broke_off_is_not_taken_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "model.onnx"
+    target.write_bytes(model_file.to_bytes(analytic_state()))
+    model, x = EdgeModel.load(target), samples(3, 2)[0]
+    work = Checkpoints(model, target, {})
+    work.begin()
+    real = Journal.append
+
+    def then_stopped(journal: Journal, record: bytes, *, sync: bool = True) -> None:
+        real(journal, record, sync=sync)
+        raise KeyboardInterrupt
+
+    model.partial_fit(x[:1], ["0"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", then_stopped)
+        with pytest.raises(KeyboardInterrupt):
+            work.write({"samples": 1})
+    model.partial_fit(x[1:], ["0"])
+    work.write({"samples": 2})
+    again, found = EdgeModel.load(target), find(target)
+    assert found is not None
+    found.replay(again)
+    assert again.samples_seen_ == model.samples_seen_ == 62
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "no space")
