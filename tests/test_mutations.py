@@ -1,4 +1,4 @@
-"""Data files and journals, altered anywhere: read, or refused in one line, within two seconds."""
+"""Data files and journals, altered anywhere: read, or refused in one line, in two seconds and 500 MB."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bounds import at_most
 from PIL import Image
 
 from ssd_edge.data import load_arrays
@@ -16,7 +17,7 @@ from ssd_edge_runtime.errors import SSDEdgeError
 from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import Journal, journal_path
 
-SECONDS = 2.0
+SECONDS, MEGABYTES = 2.0, 500
 KINDS = ("npz", "png", "csv", "journal")
 
 
@@ -51,17 +52,31 @@ def mutate(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rounds", [40, pytest.param(2000, marks=pytest.mark.slow)], ids=["short", "long"])
-def test_no_mutation_does_more_than_be_refused(kind: str, rounds: int, tmp_path: Path) -> None:
-    rng, path = np.random.default_rng(7), seed(kind, tmp_path)
+@pytest.mark.parametrize(
+    ("rounds", "number"),
+    [
+        (40, 7),
+        pytest.param(250, 8, marks=pytest.mark.slow),
+        pytest.param(2500, 9, marks=pytest.mark.slow),
+    ],
+    ids=["short", "tenth", "long"],
+)
+def test_no_mutation_does_more_than_be_refused(kind: str, rounds: int, number: int, tmp_path: Path) -> None:
+    rng, path = np.random.default_rng(number), seed(kind, tmp_path)
     whole = path.read_bytes()
     for number in range(rounds):
         path.write_bytes(mutate(whole, rng))
         begun = time.process_time()
         try:
-            with warnings.catch_warnings(action="ignore"):
+            with warnings.catch_warnings(action="ignore"), at_most(MEGABYTES):
                 found = find(tmp_path / "m.onnx") if kind == "journal" else load_arrays(path)
             assert found is not None
         except SSDEdgeError as error:
             assert "\n" not in str(error), (number, error)
         assert time.process_time() - begun < SECONDS, number
+
+
+def test_the_bound_on_memory_holds() -> None:
+    with pytest.raises(MemoryError), at_most(MEGABYTES):
+        np.ones(MEGABYTES << 18, np.float64)
+    assert len(np.ones(MEGABYTES << 16, np.float64))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ import numpy as np
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.files import open_regular
 from ssd_edge_runtime.input_facts import LARGEST_PIXELS, LARGEST_RESIZED, Fit
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, SyntaxError, EOF
 """What Pillow raises where a file is not what it says."""
 GRAY = frozenset({"1", "L", "LA", "La", "I", "F"})
 """Modes without color, and all that begin with I;16."""
+LARGEST_FILE = 1 << 30
+"""Bytes of an image file."""
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
 """The EXIF tag, and its values that exchange width and height."""
 
@@ -155,7 +160,9 @@ def _opened(path: Path) -> Iterator[Image]:
 
     formats = [*FORMATS, *_heic(path)]
     try:
-        with warnings.catch_warnings(action="ignore"), pillow.open(path, formats=formats) as image:
+        with warnings.catch_warnings(action="ignore"), pillow.open(_read(path), formats=formats) as image:
+            if image.format == "PNG":  # Pillow would decode the pixels to find it behind them.
+                image.info.setdefault("exif", _exif_of_png(image.fp))
             yield image
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
@@ -163,6 +170,25 @@ def _opened(path: Path) -> Iterator[Image]:
         raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from error
     except (*BROKEN, UnidentifiedImageError, pillow.DecompressionBombError) as error:
         raise DataError(f"{path}: not an image that can be read ({type(error).__name__})") from error
+
+
+def _read(path: Path) -> io.BytesIO:
+    """The whole file: what claims to go on behind its end is not allocated."""
+    with open_regular(path, DataError) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        DataError.unless(size <= LARGEST_FILE, f"{path}: {size} bytes are more than {LARGEST_FILE}")
+        return io.BytesIO(stream.read(size))
+
+
+def _exif_of_png(stream: Any) -> bytes:
+    """What its eXIf chunk holds, found from chunk to chunk."""
+    data, at = stream.getbuffer(), len(b"\x89PNG\r\n\x1a\n")
+    while at + 8 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind == b"eXIf":
+            return b"Exif\0\0" + bytes(data[at + 8 : at + 8 + size])
+        at += 12 + size
+    return b""
 
 
 def suffixes() -> frozenset[str]:
