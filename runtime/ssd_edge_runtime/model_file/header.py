@@ -48,6 +48,27 @@ def read_header(data: bytes, *, verify: bool = True) -> Header:
     return Header(data, parts, manifests.decode(bytes(parts.metadata[MANIFEST_KEY])))
 
 
+@dataclass(frozen=True)
+class FilePlace:
+    """Where a file belongs among the generations of a model."""
+
+    digest: str
+    generation: int
+    previous: str | None
+    """Digest of the file whose place it took; None for the first."""
+
+
+def read_place(data: bytes, *, verify: bool = True) -> FilePlace:
+    """A file's place, by far quicker than its whole manifest, of which nothing else is looked at.
+
+    :raises EdgeModelError: for no file of ours, and where ``verify``, for one whose digest is wrong.
+    """
+    parts = _ours(data)
+    if verify:
+        _check_digest(data, parts)
+    return FilePlace(_carried(parts), *manifests.decode_place(bytes(parts.metadata[MANIFEST_KEY])))
+
+
 def stored_digest(data: bytes) -> str:
     """The digest that a file carries, not checked against its bytes.
 

@@ -244,6 +244,25 @@ def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and len(value) == 64
 
 
+def _before(section: Section) -> tuple[str | None, str | None]:
+    """Digests of the parent, and of the file whose place this one took, where that is another."""
+    parent = section.take("parent")
+    EdgeModelError.unless(parent is None or _is_digest(parent), "parent must be a digest or null")
+    replaced = section.take("replaced") if "replaced" in section.values else None
+    EdgeModelError.unless(replaced is None or _is_digest(replaced), "replaced must be a digest")
+    return parent, replaced
+
+
+def decode_place(data: bytes) -> tuple[int, str | None]:
+    """The generation, and the digest of the file whose place it took; nothing else is looked at.
+
+    :raises EdgeModelError: where these are missing or ill-typed.
+    """
+    section = Section(strict_json.loads(data, "the manifest"), "the manifest")
+    parent, replaced = _before(section)
+    return section.count("generation"), replaced or parent
+
+
 def decode(data: bytes) -> Manifest:
     """Parse and type-check a manifest.
 
@@ -254,10 +273,8 @@ def decode(data: bytes) -> Manifest:
     check_classes(classes)
     structure = _structure(section, len(classes))
     learning_shape, learning = section.take("learning_state"), section.take("learning")
-    analytic, parent = section.take("analytic"), section.take("parent")
-    EdgeModelError.unless(parent is None or _is_digest(parent), "parent must be a digest or null")
-    replaced = section.take("replaced") if "replaced" in section.values else None
-    EdgeModelError.unless(replaced is None or _is_digest(replaced), "replaced must be a digest")
+    analytic = section.take("analytic")
+    parent, replaced = _before(section)
     provenance = section.take("provenance")
     EdgeModelError.unless(isinstance(provenance, dict), "provenance must be an object")
     manifest = Manifest(

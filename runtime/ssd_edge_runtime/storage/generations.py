@@ -14,7 +14,7 @@ from typing import cast
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.ledger import Ledger
 from ssd_edge_runtime.model_file import read_file
-from ssd_edge_runtime.model_file.header import read_header
+from ssd_edge_runtime.model_file.header import read_header, read_place
 from ssd_edge_runtime.options import MAX_COUNT
 from ssd_edge_runtime.storage.atomic import create_folder, linked, replace_atomically, sync_folder
 from ssd_edge_runtime.storage.ownership import kept_at
@@ -115,10 +115,9 @@ def examine(path: Path, current: bool, number: int) -> Generation:
 def _told_previous(data: bytes) -> str | None:
     """What a damaged file says that it took the place of."""
     try:
-        told = read_header(data, verify=False).manifest
+        return read_place(data, verify=False).previous
     except EdgeModelError:
         return None
-    return told.replaced or told.parent
 
 
 def keep(path: Path, data: bytes) -> None:
@@ -128,11 +127,11 @@ def keep(path: Path, data: bytes) -> None:
     damaged, is no generation.
     """
     try:
-        header = read_header(data)
+        place = read_place(data)
     except EdgeModelError:
         return
     folder = folder_of(path)
-    target = folder / f"{header.manifest.generation:08d}-{header.digest[:DIGEST_LETTERS]}.onnx"
+    target = folder / f"{place.generation:08d}-{place.digest[:DIGEST_LETTERS]}.onnx"
     if not folder.is_dir():
         create_folder(folder, kept_at(path).for_folder())
     if target.exists():
@@ -185,6 +184,6 @@ def _told(path: Path) -> list[tuple[str, str | None]]:
     with suppress(EdgeModelError, ValueError), path.open("rb") as stream:
         # Of a large file only the pages that are looked at are read.
         data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        header = read_header(cast(bytes, data), verify=False)
-        return [(header.digest, header.manifest.replaced or header.manifest.parent)]
+        place = read_place(cast(bytes, data), verify=False)
+        return [(place.digest, place.previous)]
     return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -11,9 +12,8 @@ from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.decode import decode
 from ssd_edge_runtime.model_file.encode import encode
-from ssd_edge_runtime.model_file.header import read_header, stored_digest
+from ssd_edge_runtime.model_file.header import read_header, read_place, stored_digest
 from ssd_edge_runtime.state import ModelState
-from ssd_edge_runtime.storage.generations import examine
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
 from ssd_edge_runtime.storage.store import save
@@ -94,5 +94,6 @@ def _successor(state: ModelState, place: Path, source: Source | None, keep_repla
         return replace(state, generation=number)
     parent, there = source.digest if source else state.parent, None
     if place.exists():
-        there = examine(place, True, 0).digest or None
+        with suppress(EdgeModelError):
+            there = read_place(read_file(place)).digest
     return replace(state, generation=number, parent=parent, replaced=there if there != parent else None)

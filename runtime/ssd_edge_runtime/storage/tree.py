@@ -10,6 +10,7 @@ from typing import Any
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
+from ssd_edge_runtime.model_file.header import read_place
 from ssd_edge_runtime.storage import generations, intents, leftovers, purging
 from ssd_edge_runtime.storage.atomic import FULL, bring_back, sync_folder
 from ssd_edge_runtime.storage.generations import Generation, examine, stored_files
@@ -41,13 +42,22 @@ def history(path: str | os.PathLike[str]) -> list[Generation]:
 def next_generation(path: str | os.PathLike[str]) -> int:
     """A number above every generation of the file at ``path``, rolled back ones included; 1 for a new file."""
     place = place_of(path)
-    highest = examine(place, True, 0).number if place.exists() else 0
+    highest = _number(place) if place.exists() else 0
     for number, entry in reversed(stored_files(place)):
         if number <= highest:
             break
-        if examine(entry, False, 0).number == number:  # and not a name that anybody could give a file
+        if _number(entry) == number:  # and not a name that anybody could give a file
             return number + 1
     return highest + 1
+
+
+def _number(path: Path) -> int:
+    """The generation of a sound file; 0 of another. Raises EdgeModelError for a pipe or a device."""
+    data = read_file(path)
+    try:
+        return read_place(data).generation
+    except EdgeModelError:
+        return 0
 
 
 def rollback(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -13,7 +14,14 @@ from onnx import helper
 
 from ssd_edge_runtime import model_file
 from ssd_edge_runtime.errors import EdgeModelError
-from ssd_edge_runtime.model_file.header import checked_digest, digest_of, file_digest, read_header, stored_digest
+from ssd_edge_runtime.model_file.header import (
+    checked_digest,
+    digest_of,
+    file_digest,
+    read_header,
+    read_place,
+    stored_digest,
+)
 from ssd_edge_runtime.state import ModelState
 
 MakeState = Callable[..., ModelState]
@@ -96,3 +104,17 @@ def test_a_header_needs_no_array(make_state: MakeState) -> None:
     data = edited(state, lambda model: setattr(tensor(model, "hidden1.values"), "raw_data", b""))
     assert read_header(data).manifest.classes == state.classes
     refuse(data, "bytes, found 0")
+
+
+def test_a_place_is_what_the_manifest_says(make_state: MakeState) -> None:
+    first = model_file.to_bytes(make_state())
+    state = replace(make_state(), generation=7, parent=model_file.digest_of(first))
+    for each in (state, replace(state, replaced="ab" * 32)):
+        data = model_file.to_bytes(each)
+        known = read_header(data).manifest
+        place = read_place(data)
+        assert (place.digest, place.generation) == (model_file.digest_of(data), 7)
+        assert place.previous == (known.replaced or known.parent)
+    with pytest.raises(EdgeModelError, match="digest mismatch"):
+        read_place(data[:-1] + b"\xff")
+    assert read_place(data[:-1] + b"\xff", verify=False).generation == 7
