@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ssd_edge_runtime.model_file.header import read_header
 from ssd_edge_runtime.network.features import features_digest
 from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.atomic import sync_folder
-from ssd_edge_runtime.storage.journal import Journal, journal_path
+from ssd_edge_runtime.storage.journal import Journal, aside_path, journal_path
 from ssd_edge_runtime.storage.seals import UNSEALED, Seal
 
 BEGIN, END = "begin", "end"
@@ -68,9 +67,7 @@ class Unfinished:
 
     def set_aside(self) -> Path:
         """Rename the journal, so that no other takes its place; returns where it is. Raises OSError."""
-        stem = f"{self.journal.path.name}-{self.parent[:12]}"
-        names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-        place = next(p for p in map(self.journal.path.with_name, names) if not p.exists())
+        place = aside_path(self.journal.path.with_suffix(""), self.parent)
         self.journal.path.rename(place)
         sync_folder(place.parent)
         return place

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.storage.folders import bring_back
 
 CONFIG, MODEL, METRICS, PICTURE = "config.toml", "model.safetensors", "metrics.json", "accuracy_matrix.png"
 CHECKPOINT = "checkpoint.safetensors"
@@ -26,6 +27,7 @@ def check_begun(folder: Path) -> None:
 
 def check_trained(folder: Path) -> None:
     """Raise DataError unless ``folder`` holds a finished run."""
+    bring_back(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such run folder")
     if not (folder / MODEL).is_file():

@@ -12,6 +12,7 @@ from ssd_edge_runtime.files import read_at_most
 from ssd_edge_runtime.model_file import strict_json
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage.atomic import replace_atomically
+from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import beside, place_of
 
 MOST = 100
@@ -55,13 +56,22 @@ def remember(path: str | PathLike[str], state: ModelState, *, lower: bool = Fals
 
     Raises OSError where the folder cannot be written.
     """
-    known, name = _read(path, damaged_too=lower), lineage(state)
-    if (state.generation <= known.get(name, 0) and not lower) or known.get(name) == state.generation:
+    name = lineage(state)
+    if not _changes(_read(path, damaged_too=lower), name, state.generation, lower):
         return
-    known.pop(name, None)
-    lines = [*list(known.items())[1 - MOST :], (name, state.generation)]
-    text = "".join(f"{each} {generation}\n" for each, generation in lines)
-    replace_atomically(floor_path(path), text.encode(), like=place_of(path))
+    # Readers, who hold no lock of the model, may come to raise it at the same time.
+    with locked(floor_path(path)):
+        known = _read(path, damaged_too=lower)
+        if _changes(known, name, state.generation, lower):
+            known.pop(name, None)
+            lines = [*list(known.items())[1 - MOST :], (name, state.generation)]
+            text = "".join(f"{each} {generation}\n" for each, generation in lines)
+            replace_atomically(floor_path(path), text.encode(), like=place_of(path))
+
+
+def _changes(known: dict[str, int], name: str, generation: int, lower: bool) -> bool:
+    floor = known.get(name, 0)
+    return floor != generation if lower else floor < generation
 
 
 def _read(path: str | PathLike[str], *, damaged_too: bool = False) -> dict[str, int]:

@@ -6,11 +6,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ssd_edge_runtime.storage import leftovers
 from ssd_edge_runtime.storage.atomic import create_folder, sync_folder
+from ssd_edge_runtime.storage.exchange import exchanged
 from ssd_edge_runtime.storage.ownership import kept_at
 from ssd_edge_runtime.storage.places import place_of
 
@@ -22,34 +23,54 @@ SCRATCH = "ssd-edge"
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """An empty folder that takes the place of ``path`` when the block ends; if that raises, nothing has changed.
 
-    What killed writers of ``path`` left is removed first. A folder that stands there is moved aside until then.
+    What killed writers of ``path`` left is removed first. The two change places in one step; where the system has
+    none, a kill between two renames leaves the old folder to :func:`bring_back`.
     """
     place = place_of(path)
     place.parent.mkdir(parents=True, exist_ok=True)
+    bring_back(place)
+    shutil.rmtree(_aside(place), ignore_errors=True)
     leftovers.remove(place)
     with leftovers.temporary(place) as fresh:
         try:
             create_folder(fresh, kept_at(place).for_folder())
             yield fresh
-            with leftovers.temporary(place) as aside:
-                _swap(place, fresh, aside)
-                shutil.rmtree(aside, ignore_errors=True)
+            old = _swap(place, fresh)
+            sync_folder(place.parent)
+            if old is not None:
+                shutil.rmtree(old, ignore_errors=True)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
-    sync_folder(place.parent)
 
 
-def _swap(place: Path, fresh: Path, aside: Path) -> None:
+def bring_back(path: str | os.PathLike[str]) -> None:
+    """Where a killed writer had moved the folder ``path`` aside, and nothing came in its place, move it back."""
+    place = place_of(path)
+    if not os.path.lexists(place):
+        with suppress(OSError):
+            _aside(place).rename(place)
+
+
+def _aside(place: Path) -> Path:
+    return place.with_name(f".{place.name}.ssd-edge-before")
+
+
+def _swap(place: Path, fresh: Path) -> Path | None:
+    """Let ``fresh`` stand at ``place``; returns where what stood there is now."""
     if not place.exists():
         fresh.rename(place)
-        return
+        return None
+    if exchanged(place, fresh):
+        return fresh
+    aside = _aside(place)
     place.rename(aside)
     try:
         fresh.rename(place)
     except BaseException:
         aside.rename(place)
         raise
+    return aside
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +21,8 @@ SEALED = b"ssd-edge journal 1 sealed\n"
 LENGTH = 8
 CHECK = 32
 OWNER_ONLY = 0o600
+PARENT_LETTERS = 12
+"""First digits of a digest, in the name of a journal that was set aside."""
 
 
 def journal_path(target: Path) -> Path:
@@ -26,11 +30,20 @@ def journal_path(target: Path) -> Path:
     return beside(target, "learning")
 
 
+def aside_path(target: Path, parent: str) -> Path:
+    """A free name for the journal of ``target``; ``parent``: digest of the file that it began from."""
+    journal = journal_path(target)
+    stem = f"{journal.name}-{parent[:PARENT_LETTERS]}"
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    return next(path for path in map(journal.with_name, names) if not os.path.lexists(path))
+
+
 def remove_journals(target: Path) -> None:
     """Delete the journal beside ``target``, and those of it that were set aside. Raises OSError."""
     journal = journal_path(target)
+    ours = re.compile(rf"{re.escape(journal.name)}(-[0-9a-f]{{{PARENT_LETTERS}}}(-[0-9]+)?)?")
     for path in journal.parent.iterdir():
-        if path.name == journal.name or path.name.startswith(f"{journal.name}-"):
+        if ours.fullmatch(path.name) and (path.is_symlink() or not path.is_dir()):
             path.unlink(missing_ok=True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import checked_digest
-from ssd_edge_runtime.storage import generations, intents, leftovers
+from ssd_edge_runtime.storage import generations, intents, leftovers, signing
 from ssd_edge_runtime.storage.atomic import sync_folder
 from ssd_edge_runtime.storage.journal import remove_journals
 from ssd_edge_runtime.storage.locking import locked
@@ -52,5 +52,6 @@ def finish(path: str | os.PathLike[str], *, journal: bool = True) -> None:
 
 def _drop(place: Path) -> None:
     generations.prune(place, 0)
+    signing.prune(place)
     sync_folder(place.parent)
     intents.conclude(place)

@@ -79,14 +79,30 @@ def signer(path: str | PathLike[str], key: str | PathLike[str]) -> Callable[[str
 
     def announce(digest: str) -> None:
         signature = base64.b64encode(private.sign(CONTEXT + digest.encode())).decode()
-        kept = [name.name.split("-")[1][:LETTERS] for _, name in generations.stored_files(place)]
-        if place.exists():
-            kept.append((file_digest(place) or "")[:LETTERS])
-        lines = [line for line in _lines(place) if line[0][:LETTERS] in kept and line != (digest, signature)]
-        text = "".join(f"{old} {signed}\n" for old, signed in [*lines, (digest, signature)])
-        replace_atomically(signature_path(place), text.encode(), like=place)
+        _write(place, [*(line for line in _kept(place) if line != (digest, signature)), (digest, signature)])
 
     return announce
+
+
+def prune(place: Path) -> None:
+    """Drop the signatures of what is neither the file at ``place`` nor one of its generations. Raises OSError."""
+    kept = _kept(place)
+    if len(kept) < sum(1 for _ in _lines(place)):
+        _write(place, kept)
+
+
+def _kept(place: Path) -> list[tuple[str, str]]:
+    if not signature_path(place).exists():
+        return []
+    there = {name.name.split("-")[1][:LETTERS] for _, name in generations.stored_files(place)}
+    if place.exists():
+        there.add((file_digest(place) or "")[:LETTERS])
+    return [line for line in _lines(place) if line[0][:LETTERS] in there]
+
+
+def _write(place: Path, lines: Sequence[tuple[str, str]]) -> None:
+    text = "".join(f"{digest} {signature}\n" for digest, signature in lines)
+    replace_atomically(signature_path(place), text.encode(), like=place)
 
 
 def check(path: str | PathLike[str], data: bytes, keys: Paths) -> None:

@@ -13,6 +13,7 @@ from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.decode import decode
 from ssd_edge_runtime.model_file.encode import encode
 from ssd_edge_runtime.model_file.header import read_header, read_place, stored_digest
+from ssd_edge_runtime.options import MAX_COUNT
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
@@ -89,7 +90,7 @@ def save_state(
 
 def _successor(state: ModelState, place: Path, source: Source | None, keep_replaced: bool) -> ModelState:
     """``state`` as what comes after its source, and after what stands where it will be saved."""
-    number = max(state.generation + 1, next_generation(place))
+    number = max(min(state.generation + 1, MAX_COUNT), next_generation(place))
     if not keep_replaced:  # nobody goes back to a checkpoint on the way to it
         return replace(state, generation=number)
     parent, there = source.digest if source else state.parent, None

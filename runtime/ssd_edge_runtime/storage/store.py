@@ -9,7 +9,7 @@ from pathlib import Path
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import stored_digest
-from ssd_edge_runtime.storage import generations, intents, leftovers, purging
+from ssd_edge_runtime.storage import generations, intents, leftovers, purging, signing
 from ssd_edge_runtime.storage.atomic import FULL, replace_atomically, sync_folder
 from ssd_edge_runtime.storage.locking import locked
 from ssd_edge_runtime.storage.places import place_of
@@ -107,7 +107,9 @@ def _replace(place: Path, data: bytes) -> None:
 def _prune(place: Path, keep: int) -> None:
     if keep == 0:
         generations.prune(place, 0)
+        signing.prune(place)
         return
     # The new file is safe already; a generation too many is no reason to say that saving failed.
     with suppress(OSError):
         generations.prune(place, keep)
+        signing.prune(place)

@@ -11,6 +11,7 @@ from typing import Any
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file import read_file
 from ssd_edge_runtime.model_file.header import read_place
+from ssd_edge_runtime.options import MAX_COUNT
 from ssd_edge_runtime.storage import generations, intents, leftovers, purging
 from ssd_edge_runtime.storage.atomic import FULL, bring_back, sync_folder
 from ssd_edge_runtime.storage.generations import Generation, examine, stored_files
@@ -40,15 +41,18 @@ def history(path: str | os.PathLike[str]) -> list[Generation]:
 
 
 def next_generation(path: str | os.PathLike[str]) -> int:
-    """A number above every generation of the file at ``path``, rolled back ones included; 1 for a new file."""
+    """A number above every generation of the file at ``path``, rolled back ones included; 1 for a new file.
+
+    Where one bears the highest that a file can have, that again: digests tell the two apart.
+    """
     place = place_of(path)
     highest = _number(place) if place.exists() else 0
     for number, entry in reversed(stored_files(place)):
         if number <= highest:
             break
         if _number(entry) == number:  # and not a name that anybody could give a file
-            return number + 1
-    return highest + 1
+            return min(number + 1, MAX_COUNT)
+    return min(highest + 1, MAX_COUNT)
 
 
 def _number(path: Path) -> int:

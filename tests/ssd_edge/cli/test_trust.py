@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -154,6 +156,20 @@ class TestFloor:
         ask("sign", "model.onnx", "--key", "own")
         EdgeModel.load("model.onnx")
         assert len(floors.floor_path("model.onnx").read_text().splitlines()) == 2
+
+    def test_readers_that_raise_it_at_once_lose_none(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        state = gradient_state()
+        monkeypatch.setattr(floors, "lineage", lambda state: f"{state.generation:064x}")
+        readers = [
+            Thread(target=floors.remember, args=(place / "m.onnx", replace(state, generation=number)))
+            for number in range(1, 17)
+        ]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        text = floors.floor_path(place / "m.onnx").read_text()
+        assert {int(line.split()[1]) for line in text.splitlines()} == set(range(1, 17))
 
     def test_what_learning_changes_makes_no_other_model(self, trusting: Path) -> None:
         before = floors.lineage(EdgeModel.load("model.onnx").state)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ssd_edge_runtime.storage.folders import replacing_folder, scratch
+from ssd_edge_runtime.storage import folders
+from ssd_edge_runtime.storage.exchange import exchanged
+from ssd_edge_runtime.storage.folders import bring_back, replacing_folder, scratch
 
 KILLED = """
 import os, signal, sys
@@ -72,7 +74,53 @@ def test_an_error_changes_nothing(old: Path, error: type[BaseException]) -> None
     assert names(old) == ["old.txt"]
 
 
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="no such call")
+def test_two_folders_change_places_in_one_step(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = old.with_name("new")
+    new.mkdir()
+    assert exchanged(old, new)
+    assert (names(old), names(new)) == ([], ["old.txt"])
+    assert not exchanged(old, old.with_name("absent"))
+    monkeypatch.setattr(Path, "rename", lambda *_: pytest.fail("there is a moment without either"))
+    with replacing_folder(new) as fresh:
+        (fresh / "new.txt").write_text("new")
+    assert names(new) == ["new.txt"]
+    assert names(old.parent) == ["new", "old"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_kill_around_either_rename_leaves_a_folder_that_is_found(
+    old: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    """Where the system cannot exchange two names."""
+    monkeypatch.setattr(folders, "exchanged", lambda *_: False)
+    child = os.fork()
+    if child == 0:
+        rename, done = Path.rename, []
+
+        def then_killed(self: Path, target: Path) -> Path:
+            rename(self, target)
+            done.append(target)
+            if len(done) == renames:
+                os._exit(9)
+            return target
+
+        monkeypatch.setattr(Path, "rename", then_killed)
+        with replacing_folder(old) as fresh:
+            (fresh / "new.txt").write_text("new")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    bring_back(old)
+    assert names(old) == [["old.txt"], ["new.txt"]][renames - 1]
+    with replacing_folder(old) as fresh:
+        (fresh / "newer.txt").write_text("newer")
+    assert names(old) == ["newer.txt"]
+    assert names(old.parent) == ["old"]
+
+
 def test_a_rename_that_fails_puts_the_old_folder_back(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "exchanged", lambda *_: False)
     rename, calls = Path.rename, []
 
     def second_fails(self: Path, target: Path) -> Path:

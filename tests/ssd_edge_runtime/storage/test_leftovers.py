@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from saved import file_of, numbers, save_several
 
-from ssd_edge_runtime import storage
+from ssd_edge_runtime import EdgeModel, model_file, storage
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import generations
 from ssd_edge_runtime.storage.atomic import replacing, write_text, writing
@@ -148,6 +148,22 @@ def test_a_number_that_no_sound_file_bears_is_not_counted_on(make_state: MakeSta
     assert storage.next_generation(path) == 3
     storage.rollback(path)
     assert storage.next_generation(path) == 3
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63 - 2])
+def test_a_sound_file_of_the_highest_number_ends_nothing(make_state: MakeState, path: Path, number: int) -> None:
+    save_several(path, make_state(), 2)
+    planted = file_of(make_state(), number)
+    (generations.folder_of(path) / f"{number}-{model_file.digest_of(planted)[:16]}.onnx").write_bytes(planted)
+    for _ in range(4):
+        model = EdgeModel.load(path)
+        model.rename(model.classes_[0], f"{model.classes_[0]}+")
+        model.save(path, keep=2)
+    assert [entry.problem for entry in storage.history(path)] == [None] * 3
+    assert EdgeModel.load(path).classes_[0].endswith("++++")
+    assert storage.rollback(path).classes[0].endswith("+++")
+    storage.purge(path)
+    assert len(storage.history(path)) == 1
 
 
 def test_errors_name_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:

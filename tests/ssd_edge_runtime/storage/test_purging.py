@@ -11,9 +11,9 @@ from saved import current, file_of, numbers, save_several
 from ssd_edge_runtime import model_file, storage
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.state import ModelState
-from ssd_edge_runtime.storage import generations, intents
+from ssd_edge_runtime.storage import generations, intents, signing
 from ssd_edge_runtime.storage.intents import Intent
-from ssd_edge_runtime.storage.journal import Journal, journal_path
+from ssd_edge_runtime.storage.journal import Journal, aside_path, journal_path
 
 MakeState = Callable[..., ModelState]
 
@@ -43,6 +43,41 @@ def test_purge_leaves_nothing_and_may_be_called_again(model: Path) -> None:
     assert [storage.purge(model) for _ in range(2)] == [2, 0]
     assert numbers(model) == [3]
     assert {entry.name for entry in model.parent.iterdir()} == {"model.onnx", "model.onnx.lock"}
+
+
+def test_purge_takes_journals_that_were_set_aside_and_nobodys_else(model: Path) -> None:
+    Journal.create(journal_path(model), b"a lesson")
+    for _ in range(2):
+        journal_path(model).rename(aside_path(model, "0123456789abcdef"))
+        Journal.create(journal_path(model), b"a lesson")
+    ours = ["model.onnx.learning", "model.onnx.learning-0123456789ab", "model.onnx.learning-0123456789ab-2"]
+    theirs = ["model.onnx.learning-notes.txt", "model.onnx.learning-0123456789abc", "other.onnx.learning"]
+    for name in theirs:
+        model.with_name(name).write_text("mine")
+    model.with_name("model.onnx.learning-ffffffffffff").mkdir()
+    assert all(model.with_name(name).is_file() for name in ours)
+    storage.purge(model)
+    assert {entry.name for entry in model.parent.iterdir()} == {
+        *("model.onnx", "model.onnx.lock", "model.onnx.learning-ffffffffffff"),
+        *theirs,
+    }
+
+
+def test_signatures_go_with_what_they_are_of(make_state: MakeState, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    signing.generate(tmp_path / "key")
+    announce_signed = signing.signer(model, tmp_path / "key")
+
+    def signed() -> list[str]:
+        return [line.split()[0] for line in signing.signature_path(model).read_text().splitlines()]
+
+    for number in (4, 5, 6):
+        data = file_of(make_state(), number)
+        announce_signed(model_file.digest_of(data))
+        storage.save(model, data, keep=1)
+    assert signed() == [entry.digest for entry in reversed(storage.history(model))]
+    storage.purge(model)
+    assert signed() == [model_file.digest_of(model.read_bytes())]
 
 
 def test_the_next_to_come_finishes_a_purge(make_state: MakeState, cut_off: Path) -> None:
