@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ssd_edge.data.cuts import Cut
 from ssd_edge.data.tasks import split_classes
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError, EdgeModelError
@@ -28,6 +29,8 @@ class Dataset:
     classes: tuple[str, ...]
     source: str = ""
     """Where it comes from, for messages."""
+    cut: Cut | None = None
+    """How they were cut from a table, where they are windows of it."""
 
     def __post_init__(self) -> None:
         if self.x.ndim < 2 or self.x[:1].size == 0:
@@ -66,7 +69,8 @@ class Dataset:
 
     def subset(self, indices: NDArray[np.integer]) -> Dataset:
         """The samples at ``indices``, in that order; all class names stay."""
-        return Dataset(self.x[indices], self.y[indices], self.classes, self.source)
+        cut = None if self.cut is None else self.cut.take(indices)
+        return Dataset(self.x[indices], self.y[indices], self.classes, self.source, cut)
 
     def select(self, classes: Sequence[str | int]) -> Dataset:
         """Only these classes, given by name or index, in the order given; labels are renumbered."""
@@ -82,7 +86,8 @@ class Dataset:
         kept = labels >= 0
         if not kept.any():
             raise DataError(f"{self._named}no samples of {', '.join(classes)}")
-        return Dataset(self.x[kept], labels[kept], tuple(classes), self.source)
+        cut = None if self.cut is None else self.cut.take(kept)
+        return Dataset(self.x[kept], labels[kept], tuple(classes), self.source, cut)
 
     def resolve(self, name: str | int) -> str:
         """The class called ``name``; failing that, the class at that index."""
@@ -108,18 +113,27 @@ class Dataset:
     def hold_out(self, share: float, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Split off ``share`` of every class, at random by ``seed``: (the rest, the hold-out).
 
-        Every class keeps at least one sample in the rest, and has one held out where it has two or more.
+        Every class keeps at least one sample in the rest, and has one held out where it has two or more. Of
+        windows that overlap, each class has some held out that follow one another, and what shares rows with
+        these is in neither part.
         """
         if not 0.0 < share < 1.0:
             raise DataError(f"hold-out must be between 0 and 1, got {share}")
         rng = np.random.default_rng(seed)
-        held = np.zeros(len(self.y), np.bool_)
+        held, shared = np.zeros((2, len(self.y)), np.bool_)
         for label in range(len(self.classes)):
-            members = rng.permutation(np.flatnonzero(self.y == label))
-            held[members[: min(max(1, round(share * len(members))), len(members) - 1)]] = len(members) > 1
+            members = np.flatnonzero(self.y == label)
+            count = min(max(1, round(share * len(members))), len(members) - 1)
+            if self.cut is None or not self.cut.overlaps:
+                held[rng.permutation(members)[:count]] = len(members) > 1
+            elif count > 0:
+                drawn, near = self.cut.draw(members, count, rng)
+                held[drawn], shared[near] = True, True
         if not held.any():
-            raise DataError(f"{self._named}every class has a single sample: nothing can be held out")
-        return self.subset(np.flatnonzero(~held)), self.subset(np.flatnonzero(held))
+            alone = self.cut is None or not self.cut.overlaps
+            what = "every class has a single sample" if alone else "no class has windows that share no rows"
+            raise DataError(f"{self._named}{what}: nothing can be held out")
+        return self.subset(np.flatnonzero(~(held | shared))), self.subset(np.flatnonzero(held))
 
     @property
     def _named(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge.data.columns import Column, assign, called, counts
+from ssd_edge.data.cuts import Cut
 from ssd_edge.data.dataset import Dataset
 from ssd_edge.data.labels import named, number_labels
 from ssd_edge.data.limits import check_memory
@@ -32,16 +33,18 @@ def is_frame(data: object) -> bool:
 
 def from_frame(frame: Any, reading: Reading = Reading(), width: int | None = None) -> Dataset:
     """The labelled samples of a data frame, one a row, its columns as those of a table in text."""
-    x, y = read_columns(columns_of(frame), "data frame", reading, width)
-    assert y is not None
-    return Dataset(x, *number_labels(y), source="data frame")
+    return _labelled(columns_of(frame), "data frame", reading, width)
 
 
 def load_parquet(path: Path, reading: Reading = Reading(), width: int | None = None) -> Dataset:
     """The labelled samples of a ``.parquet`` file, one a row."""
-    x, y = read_columns(read_parquet(path), str(path), reading, width)
+    return _labelled(read_parquet(path), str(path), reading, width)
+
+
+def _labelled(found: Columns, source: str, reading: Reading, width: int | None) -> Dataset:
+    x, y, cut = read_columns(found, source, reading, width)
     assert y is not None
-    return Dataset(x, *number_labels(y))
+    return Dataset(x, *number_labels(y), source, cut)
 
 
 def columns_of(frame: Any) -> dict[str, NDArray[Any]]:
@@ -67,10 +70,11 @@ def read_parquet(path: Path) -> dict[str, NDArray[Any]]:
 
 def read_columns(
     found: Columns, source: str, reading: Reading = Reading(), width: int | None = None, *, labelled: bool = True
-) -> tuple[Float32, list[str] | None]:
+) -> tuple[Float32, list[str] | None, Cut | None]:
     """Measurements float32 (N, columns) or (N, channels, length), and class names (N,) where a column has them.
 
-    Arguments as :func:`~ssd_edge.data.tables.read_table` has them. Raises DataError, naming the row.
+    Third, how windows were cut. Arguments as :func:`~ssd_edge.data.tables.read_table` has them. Raises DataError,
+    naming the row.
     """
     columns, values = [_column(name, array) for name, array in found.items()], list(found.values())
     rows = len(values[0]) if values else 0
@@ -97,17 +101,11 @@ def read_columns(
     if roles.label is not None:
         names = named(values[roles.label].tolist(), lambda at: f"{source}: row {at + 1}")
     if reading.windows is None:
-        return x, names
+        return x, names, None
     group = None if roles.group is None else values[roles.group]
-    x, starts = cut(x, reading.windows, source, None if names is None else np.array(names), group)
-    return x, None if names is None else [names[start] for start in starts]
-
-
-def channel_names(path: Path, reading: Reading) -> tuple[str, ...]:
-    """What the channels of the windows of a ``.parquet`` file are called."""
-    columns = [_column(name, array) for name, array in read_parquet(path).items()]
-    roles = assign(columns, str(path), labelled=True, label_column=reading.label_column, windows=reading.windows)
-    return tuple(str(columns[at].name) for at in roles.features)
+    x, found_cut = cut(x, reading.windows, source, None if names is None else np.array(names), group)
+    labels = None if names is None else [names[row] for row in found_cut.rows]
+    return x, labels, found_cut.named([str(columns[at].name) for at in roles.features])
 
 
 def _column(name: str, values: NDArray[Any]) -> Column:

@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ssd_edge.data import frames
 from ssd_edge.data.archives import load_npz
 from ssd_edge.data.builtin import BUILTIN, SPLIT_SEED, TEST_SHARE
 from ssd_edge.data.dataset import Dataset
@@ -18,9 +17,8 @@ from ssd_edge.data.folders import load_folder
 from ssd_edge.data.frames import from_frame, is_frame, load_parquet
 from ssd_edge.data.limits import check_regular
 from ssd_edge.data.reading import Reading
-from ssd_edge.data.tables import TABLES, channel_names, load_csv
+from ssd_edge.data.tables import TABLES, load_csv
 from ssd_edge_runtime.errors import DataError
-from ssd_edge_runtime.input_facts import Windows
 from ssd_edge_runtime.options import require_choice
 
 Split = Literal["train", "test", "all"]
@@ -67,15 +65,6 @@ def require_found(data: str | Path) -> None:
     """Raise DataError unless ``data`` names a built-in data set, a file or a folder."""
     if str(data) not in BUILTIN and not Path(data).exists():
         raise DataError(f"{data}: no such file or folder, and not one of {', '.join(BUILTIN)}")
-
-
-def table_windows(path: Path, reading: Reading) -> Windows | None:
-    """Windows of a table with the names of their channels; None where samples are no windows of a table."""
-    suffix, windows = path.suffix.lower(), reading.windows
-    if windows is None or windows.channels or suffix not in (*TABLES, ".parquet"):
-        return windows if suffix in (*TABLES, ".parquet") else None
-    names = channel_names(path, reading) if suffix in TABLES else frames.channel_names(path, reading)
-    return replace(windows, channels=names)
 
 
 def _part(whole: Dataset, split: Split, split_files: bool) -> Dataset:

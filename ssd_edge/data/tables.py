@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge.data.columns import Column, Roles, assign, called, counts
+from ssd_edge.data.cuts import Cut
 from ssd_edge.data.dataset import Dataset
 from ssd_edge.data.dialect import COMMA, Dialect, read_rows, sniff
 from ssd_edge.data.header import has_header
@@ -34,7 +35,7 @@ Rows = Iterator[tuple[int, list[str]]]
 def load_csv(path: Path, reading: Reading = Reading(), width: int | None = None) -> Dataset:
     """A table with labels, as :func:`read_table` reads it."""
     table = read_table(path, reading, width)
-    return Dataset(table.x, *table.labels())
+    return Dataset(table.x, *table.labels(), cut=table.cut)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class Table:
     numbers: NDArray[np.int32]
     """(N,), of the labels in the order in which they were met; zeros where there are none."""
     index: LabelIndex
+    cut: Cut | None = None
 
     def labels(self) -> tuple[Int64, tuple[str, ...]]:
         """Indices into sorted class names, and these."""
@@ -72,14 +74,9 @@ def read_table(
     table = reader.read(rows)
     if reading.windows is None:
         return table
-    x, starts = cut(table.x, reading.windows, str(path), table.numbers, reader.groups)
-    return Table(x, table.numbers[starts], table.index)
-
-
-def channel_names(path: Path, reading: Reading) -> tuple[str, ...]:
-    """What the channels of a table's windows are called; nothing where it has no names."""
-    plan = _planned(path, reading, None, labelled=True)
-    return tuple(str(plan.columns[at].name) for at in plan.roles.features) if plan.named else ()
+    x, found = cut(table.x, reading.windows, str(path), table.numbers, reader.groups)
+    names = [str(plan.columns[at].name) for at in plan.roles.features] if plan.named else []
+    return Table(x, table.numbers[found.rows], table.index, found.named(names))
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ssd_edge.data.cuts import Cut
 from ssd_edge.data.limits import check_memory
 from ssd_edge_runtime.arrays import Float32, Int64
 from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.input_facts import Windows
 
 
-def cut(x: Float32, windows: Windows, source: str, *kept: NDArray[Any] | None) -> tuple[Float32, Int64]:
-    """Samples float32 (M, channels, length) of rows (N, channels), and the row (M,) that each begins with.
+def cut(x: Float32, windows: Windows, source: str, *kept: NDArray[Any] | None) -> tuple[Float32, Cut]:
+    """Samples float32 (M, channels, length) of rows (N, channels), and how they were cut.
 
     ``kept``: columns (N,) such as labels, none of which changes within a window. Raises DataError where no run of
     rows is as long as a window.
@@ -35,4 +36,4 @@ def cut(x: Float32, windows: Windows, source: str, *kept: NDArray[Any] | None) -
         "are of one label and group",
     )
     check_memory(len(starts) * x.shape[1] * windows.length * x.itemsize, source)
-    return np.ascontiguousarray(sliding_window_view(x, windows.length, axis=0)[starts]), starts
+    return np.ascontiguousarray(sliding_window_view(x, windows.length, axis=0)[starts]), Cut(windows, starts)

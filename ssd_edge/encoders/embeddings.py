@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ class Embeddings:
         for label in np.unique(data.y):
             rows = np.flatnonzero(data.y == label)
             x[rows] = self._of_class(data.x[rows], part)
-        return Dataset(x, data.y, data.classes)
+        return replace(data, x=x)
 
     def _of_class(self, x: Float32, progress: Progress) -> Float32:
         key = digest_of(x)

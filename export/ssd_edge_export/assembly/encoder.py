@@ -40,7 +40,7 @@ def embedded(data: Dataset | None, encoder: Encoder | None) -> Dataset | None:
     if data.input_shape != encoder.input_shape:
         taken, given = (" x ".join(map(str, shape)) for shape in (encoder.input_shape, data.input_shape))
         raise DataError(f"encoder {encoder.name} takes samples of {taken}, the data's are {given}")
-    return Dataset(EncoderSession(encoder).embed(data.x), data.y, data.classes)
+    return replace(data, x=EncoderSession(encoder).embed(data.x))
 
 
 def behind(encoder: Encoder | None, state: ModelState) -> ModelState:

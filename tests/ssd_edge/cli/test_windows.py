@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from ssd_edge import train
 from ssd_edge.cli import main
+from ssd_edge.data import Reading, load_data
+from ssd_edge_export import export_model
 from ssd_edge_runtime import model_file
+from ssd_edge_runtime.errors import DataWarning
 from ssd_edge_runtime.input_facts import Windows
 
 WINDOWS = ("--window", 16, "--stride", 8, "--group", "person")
@@ -59,6 +63,14 @@ def test_the_file_tells_windows_and_the_names_of_channels(place: Path) -> None:
     state = model_file.load(place / "model.onnx")
     assert state.inputs.windows == Windows(16, 8, NAMES, "person")
     assert state.input_shape == (3, 16)
+
+
+def test_data_in_memory_tells_them_too(place: Path, tmp_path: Path) -> None:
+    with pytest.warns(DataWarning, match="column 'time'"):
+        data = load_data(place / "log.csv", reading=Reading(window=16, stride=8, group="person"))
+    run = train(data, method="random", hidden=(30,), k=(5,), tasks=1)
+    export_model(run, tmp_path / "model.onnx")
+    assert model_file.load(tmp_path / "model.onnx").inputs.windows == Windows(16, 8, NAMES, "person")
 
 
 def test_a_table_with_columns_in_another_order_is_the_same(place: Path, tmp_path: Path) -> None:

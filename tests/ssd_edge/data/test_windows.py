@@ -127,3 +127,33 @@ def test_what_makes_no_windows_is_named(tmp_path: Path, lines: list[str], readin
 def test_options_that_do_not_fit_are_refused(options: dict[str, object], told: str) -> None:
     with pytest.raises(OptionError, match=told):
         Reading(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_parts_share_no_rows(tmp_path: Path, seed: int, share: float) -> None:
+    path = write(tmp_path / "log.csv", HEADER, *rows("u" * 40 + "v" * 30 + "u" * 20))
+    data = load_data(path, reading=PAIR)
+    rest, held = data.hold_out(share, seed)
+    used = [{row for first in firsts(part.x) for row in range(first, first + 3)} for part in (rest, held)]
+    assert not used[0] & used[1]
+    assert held.counts().tolist() == [round(share * int(n)) for n in data.counts()]
+    lost = len(data) - len(rest) - len(held)
+    assert lost <= 4  # a window at either end, of either class
+    again = rest.select(["v"]).hold_out(0.5, seed)
+    assert not {*firsts(again[0].x)} & {*firsts(again[1].x)}
+
+
+def test_windows_apart_are_drawn_as_other_samples_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", HEADER, *rows("u" * 60))
+    data = load_data(path, reading=Reading(window=3, stride=3, channels=("a", "b")))
+    rest, held = data.hold_out(0.3, 1)
+    assert (len(rest), len(held)) == (14, 6)
+    assert np.diff(sorted(firsts(held.x))).max() > 3
+
+
+def test_windows_that_all_share_rows_cannot_be_split(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", HEADER, *rows("uuuuuvvvvv"))
+    data = load_data(path, reading=Reading(window=4, stride=1, channels=("a",)))
+    with pytest.raises(DataError, match=r"no class has windows that share no rows: nothing can be held out"):
+        data.hold_out(0.5)
