@@ -18,6 +18,8 @@ from ssd_edge_runtime.storage.journal import Journal, aside_path, journal_path
 from ssd_edge_runtime.storage.seals import UNSEALED, Seal
 
 BEGIN, END = "begin", "end"
+MOST_ENDS = 1000
+"""Records behind the last lesson that are looked at; each time that a result is about to be saved there is one."""
 
 
 @dataclass(eq=False)
@@ -105,16 +107,35 @@ def find(target: Path, seal: Seal = UNSEALED) -> Unfinished | None:
     journal = Journal.open(path, seal)
     head = records.decode(journal[0])[0] if len(journal) else {}
     plan, parent = head.get("plan"), head.get("parent")
-    if head.get("kind") != BEGIN or not isinstance(plan, dict) or not isinstance(parent, str):
-        raise EdgeModelError(f"{path} is damaged from its first record on: nothing in it can be used, delete it")
-    progress: dict[str, int] = {}
-    ended = None
-    for index in range(1, len(journal)):
-        fields = records.decode(journal[index])[0]
-        progress = fields.get("progress", progress)
-        ended = fields.get("digest") if fields.get("kind") == END else None
     features, classes = head.get("features"), head.get("classes")
+    known = isinstance(features, str | None) and (classes is None or _are(str, classes))
+    if not known or head.get("kind") != BEGIN or not isinstance(plan, dict) or not isinstance(parent, str):
+        raise EdgeModelError(f"{path} is damaged from its first record on: nothing in it can be used, delete it")
+    progress, ended = _last_words(journal)
     return Unfinished(journal, plan, parent, progress, ended, features, classes)
+
+
+def _last_words(journal: Journal) -> tuple[dict[str, int], str | None]:
+    """The progress of the last checkpoint, and the digest that stands behind it if the result was announced."""
+    ended: str | None = None
+    for index in range(len(journal) - 1, max(0, len(journal) - 1 - MOST_ENDS), -1):
+        fields = records.decode(journal[index])[0]
+        if "progress" in fields:
+            progress = fields["progress"]
+            good = isinstance(progress, dict) and _are(int, list(progress.values()))
+            EdgeModelError.unless(good, f"{journal.path} is damaged: its progress is none, delete it")
+            return progress, ended
+        if index == len(journal) - 1 and fields.get("kind") == END:
+            told = fields.get("digest")
+            ended = told if isinstance(told, str) else None
+    EdgeModelError.unless(
+        len(journal) - 1 <= MOST_ENDS, f"{journal.path} is damaged: it holds no lessons, delete it"
+    )
+    return {}, ended
+
+
+def _are(kind: type, values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is kind for value in values)
 
 
 class Checkpoints:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_models import analytic_state, samples
 
 from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
-from ssd_edge_runtime.checkpoints import Checkpoints, find
+from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished, find
 from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import Journal, journal_path
 
@@ -21,6 +22,29 @@ def test_a_journal_without_a_beginning_is_damaged(tmp_path: Path) -> None:
         Journal.create(journal_path(target), payload)
         with pytest.raises(EdgeModelError, match="damaged from its first record on"):
             find(target)
+
+
+def test_a_journal_that_a_stranger_wrote_is_read_or_refused(tmp_path: Path) -> None:
+    target = tmp_path / "model.onnx"
+    head = {"kind": "begin", "plan": {}, "parent": "0" * 64}
+
+    def found(*fields: dict[str, Any]) -> Unfinished | None:
+        Journal.create(journal_path(target), *(records.encode(each, {}) for each in fields))
+        return find(target)
+
+    for junk in (1, [1], {"a": 1}, ["a", None], True):
+        with pytest.raises(EdgeModelError, match="damaged from its first record on"):
+            found(head | {"classes": junk})
+    for junk in ([], 7, "x", None, {"samples": "many"}, {"samples": True}, {"samples": None}):
+        with pytest.raises(EdgeModelError, match="its progress is none"):
+            found(head, {"progress": junk})
+    for junk in (1, [], None):
+        assert found(head, {"progress": {"samples": 3}}, {"kind": "end", "digest": junk}).ended is None
+    last = found(head, {"progress": {"samples": 3}}, *[{"kind": "end", "digest": f"{i:064}"} for i in range(3)])
+    assert (last.progress, last.ended) == ({"samples": 3}, f"{2:064}")
+    assert found(head, {"kind": "end", "digest": "x"}, {"progress": {"samples": 3}}).ended is None
+    with pytest.raises(EdgeModelError, match="it holds no lessons"):
+        found(head, *[{}] * 1001)
 
 
 @pytest.mark.parametrize("failures", [1, 3])

@@ -49,6 +49,35 @@ def read_header(data: bytes, *, verify: bool = True) -> Header:
 
 
 @dataclass(frozen=True)
+class Damaged:
+    """A file that cannot be read."""
+
+    problem: str
+    previous: str | None
+    """Digest of the file whose place it took, as far as it still tells."""
+
+
+def examine_header(data: bytes) -> Header | Damaged:
+    """What :func:`read_header` gives, or what is wrong; its manifest is parsed once, whatever becomes of it."""
+    problem: EdgeModelError | None = None
+    try:
+        parts = _ours(data)
+        problem = _mismatch(data, parts)
+        document = manifests.parse(bytes(parts.metadata[MANIFEST_KEY]))
+    except EdgeModelError as error:
+        return Damaged(str(problem or error), None)
+    try:
+        if problem is None:
+            return Header(data, parts, manifests.checked(document))
+    except EdgeModelError as error:
+        problem = error
+    try:
+        return Damaged(str(problem), manifests.place_in(document)[1])
+    except EdgeModelError:
+        return Damaged(str(problem), None)
+
+
+@dataclass(frozen=True)
 class FilePlace:
     """Where a file belongs among the generations of a model."""
 
@@ -145,9 +174,16 @@ def _computed(data: bytes, parts: Container) -> str:
 
 def _check_digest(data: bytes, parts: Container) -> None:
     """Refuse a file whose bytes are not those that were written."""
+    mismatch = _mismatch(data, parts)
+    if mismatch is not None:
+        raise mismatch
+
+
+def _mismatch(data: bytes, parts: Container) -> EdgeModelError | None:
     stored, computed = _carried(parts), _computed(data, parts)
-    if stored != computed:
-        raise EdgeModelError(
-            f"digest mismatch, the file was altered or damaged: {DIGEST_KEY} says {stored[:12]}..., "
-            f"the bytes say {computed[:12]}..."
-        )
+    if stored == computed:
+        return None
+    return EdgeModelError(
+        f"digest mismatch, the file was altered or damaged: {DIGEST_KEY} says {stored[:12]}..., "
+        f"the bytes say {computed[:12]}..."
+    )

@@ -258,9 +258,19 @@ def decode_place(data: bytes) -> tuple[int, str | None]:
 
     :raises EdgeModelError: where these are missing or ill-typed.
     """
-    section = Section(strict_json.loads(data, "the manifest"), "the manifest")
+    return place_in(parse(data))
+
+
+def place_in(document: Any) -> tuple[int, str | None]:
+    """The same of a manifest that is parsed already."""
+    section = Section(document, "the manifest")
     parent, replaced = _before(section)
     return section.count("generation"), replaced or parent
+
+
+def parse(data: bytes) -> Any:
+    """A manifest as JSON has it. Raises EdgeModelError."""
+    return strict_json.loads(data, "the manifest")
 
 
 def decode(data: bytes) -> Manifest:
@@ -268,7 +278,12 @@ def decode(data: bytes) -> Manifest:
 
     :raises EdgeModelError: for an unknown, missing or ill-typed key, by name.
     """
-    section = Section(strict_json.loads(data, "the manifest"), "the manifest")
+    return checked(parse(data))
+
+
+def checked(document: Any) -> Manifest:
+    """The same of one that is parsed already."""
+    section = Section(document, "the manifest")
     classes = section.items("classes", most=MAX_CLASSES)
     check_classes(classes)
     structure = _structure(section, len(classes))

@@ -11,16 +11,17 @@ from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.options import MAX_COUNT
 
 MAX_BYTES = 2 << 20
-MAX_DEPTH, MAX_BRACKETS = 32, 200_000
+MAX_DEPTH, MAX_BRACKETS, MAX_KEYS = 32, 200_000, 50_000
 SQUARE = bytes.maketrans(b"{}", b"[]")
-OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+OTHERS = bytes(set(range(256)) - set(b'[]{}:"'))
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def brackets_of(data: bytes) -> bytes:
-    """The brackets outside strings, all of them square; in time linear in bytes."""
-    plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return b"".join(plain.split(b'"')[::2]).translate(SQUARE, OTHERS)
+def marks_of(data: bytes) -> bytes:
+    """The brackets, all of them square, and colons outside strings; in time linear in bytes."""
+    plain = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(SQUARE, OTHERS)
+    # Two quotes side by side begin and end nothing that matters: few strings are left to be taken out one by one.
+    return b"".join(plain.replace(b'""', b"").split(b'"')[::2])
 
 
 def is_deep(brackets: bytes) -> bool:
@@ -51,11 +52,14 @@ def loads(data: bytes, what: str) -> Any:
     """
     if len(data) > MAX_BYTES:
         raise EdgeModelError(f"{what} has {len(data)} bytes, more than {MAX_BYTES}")
-    brackets = brackets_of(data)
-    if is_deep(brackets):
+    marks = marks_of(data)
+    brackets = marks.replace(b":", b"")
+    if is_deep(brackets[:MAX_BRACKETS]):
         raise EdgeModelError(f"{what} is nested more than {MAX_DEPTH} deep")
     if len(brackets) > MAX_BRACKETS:
         raise EdgeModelError(f"{what} holds more than {MAX_BRACKETS // 2} lists and objects")
+    if len(marks) - len(brackets) > MAX_KEYS:
+        raise EdgeModelError(f"{what} holds more than {MAX_KEYS} keys")
     if SURROGATE.search(data):
         raise EdgeModelError(f"{what} holds half a character (an escaped surrogate)")
     try:

@@ -14,7 +14,7 @@ from typing import cast
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.ledger import Ledger
 from ssd_edge_runtime.model_file import read_file
-from ssd_edge_runtime.model_file.header import read_header, read_place
+from ssd_edge_runtime.model_file.header import Damaged, examine_header, read_place
 from ssd_edge_runtime.options import MAX_COUNT
 from ssd_edge_runtime.storage.atomic import create_folder, linked, replace_atomically, sync_folder
 from ssd_edge_runtime.storage.ownership import kept_at
@@ -90,12 +90,9 @@ def _entries(path: Path) -> list[os.DirEntry[str]]:
 def examine(path: Path, current: bool, number: int) -> Generation:
     """Read a generation, check its digest and manifest; ``number`` stands in where these cannot be read."""
     data, time = read_file(path), path.stat().st_mtime
-    try:
-        header = read_header(data)
-    except EdgeModelError as error:
-        return Generation(
-            number, "", None, time, 0, [], len(data), current, path, str(error), _told_previous(data)
-        )
+    header = examine_header(data)
+    if isinstance(header, Damaged):
+        return Generation(number, "", None, time, 0, [], len(data), current, path, header.problem, header.previous)
     known = header.manifest
     return Generation(
         number=known.generation,
@@ -110,14 +107,6 @@ def examine(path: Path, current: bool, number: int) -> Generation:
         ledger=known.ledger,
         previous=known.replaced or known.parent,
     )
-
-
-def _told_previous(data: bytes) -> str | None:
-    """What a damaged file says that it took the place of."""
-    try:
-        return read_place(data, verify=False).previous
-    except EdgeModelError:
-        return None
 
 
 def keep(path: Path, data: bytes) -> None:

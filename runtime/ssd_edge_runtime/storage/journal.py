@@ -8,6 +8,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.files import open_regular
@@ -89,17 +90,22 @@ class Journal:
                 raise EdgeModelError(f"{path} is no journal of this version: remove it if it is not needed")
             journal = cls(path, seal, sealed=start == SEALED)
             journal._require(journal._sealed or not seal.trusted)
-            size = os.fstat(stream.fileno()).st_size
-            while len(head := stream.read(journal._head)) == journal._head:
-                length, check = int.from_bytes(head[:LENGTH], "little"), head[LENGTH : LENGTH + CHECK]
-                if length > size - stream.tell():
-                    break
-                payload = stream.read(length)
-                if journal._next_check(payload) != check:
-                    break
-                journal._require(seal.holds(check, head[LENGTH + CHECK :]))
-                journal._wrote(check, payload)
+            journal._read(stream, os.fstat(stream.fileno()).st_size)
         return journal
+
+    def _read(self, stream: IO[bytes], size: int) -> None:
+        """Go through the records of a file of ``size`` bytes, of which there may be very many small ones."""
+        head_bytes = self._head
+        while len(head := stream.read(head_bytes)) == head_bytes:
+            length, check = int.from_bytes(head[:LENGTH], "little"), head[LENGTH : LENGTH + CHECK]
+            if length > size - self.end - head_bytes:
+                break
+            payload = stream.read(length)
+            if hashlib.sha256(self._check + payload).digest() != check:
+                break
+            if self._seal.trusted:
+                self._require(self._seal.holds(check, head[LENGTH + CHECK :]))
+            self._wrote(check, payload)
 
     def _require(self, trusted: bool) -> None:
         EdgeModelError.unless(

@@ -21,6 +21,7 @@ def nested(depth: int) -> str:
     [
         (nested(100_000), "nested more than 32 deep"),
         ("[" * 1_000_000, "nested more than 32 deep"),
+        ("{" + ",".join(f'"{i}":1' for i in range(50_001)) + "}", "holds more than 50000 keys"),
         (" " * (3 << 20), "more than 2097152"),
         ('{"a": NaN}', "not finite"),
         ('{"a": 1e999}', "not finite"),
