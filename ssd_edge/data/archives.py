@@ -77,6 +77,15 @@ def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
     return found
 
 
+def others_in(path: Path) -> str:
+    """What an archive has in place of what is looked for, to be told."""
+    if not zipfile.is_zipfile(path):
+        return ""
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    return f"; there are {', '.join(map(repr, names[:10]))}" if names else ""
+
+
 def load_npz(path: Path) -> Dataset:
     """``x`` (N, ...), ``y`` and optionally ``classes``, the names by index.
 
@@ -86,7 +95,7 @@ def load_npz(path: Path) -> Dataset:
     arrays = read_arrays(path)
     for name in ("x", "y"):
         if name not in arrays:
-            raise DataError(f"{path}: no array {name!r} in it")
+            raise DataError(f"{path}: no array {name!r} in it{others_in(path)}")
     x, y = as_samples(arrays["x"], str(path)), arrays["y"]
     labels = named(label_values(y), lambda at: f"{path}: y[{at}]")
     if "classes" not in arrays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssd_edge.data.archives import as_samples, read_arrays
+from ssd_edge.data.archives import as_samples, others_in, read_arrays
 from ssd_edge.data.folders import image_files, stack_images
 from ssd_edge.data.frames import read_columns, read_parquet
 from ssd_edge.data.limits import check_regular
@@ -48,7 +48,7 @@ def load_arrays(
     elif suffix in (".npz", ".npy"):
         arrays = read_arrays(path)
         if "x" not in arrays:
-            raise DataError(f"{path}: no array 'x' in it")
+            raise DataError(f"{path}: no array 'x' in it{others_in(path)}")
         x = as_samples(arrays["x"], str(path))
     else:
         raise DataError(f"{path}: not an image, a folder, a .npz, a .npy or a .csv file")

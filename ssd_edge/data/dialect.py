@@ -31,8 +31,8 @@ class Dialect:
     decimal: str | None = None
     """``.`` or ``,``; None where no number has one."""
     encoding: str = "utf-8-sig"
-    announced: bool = False
-    """Whether the first line does nothing but name the separator: ``sep=;``, as spreadsheets do."""
+    before: int = 0
+    """Lines before the table: ``sep=;``, as spreadsheets have it, or remarks that begin with ``#``."""
 
     def number(self, cell: str) -> float:
         """The number in a cell. Raises ValueError where there is none."""
@@ -46,11 +46,21 @@ def sniff(path: Path) -> Dialect:
     with _table(path, encoding) as found:
         lines = list(islice(found, LOOKED_AT))
         told = re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE) if lines else None
-        lines = lines[1:] if told else lines
+        before = 1 if told else _remarks(lines)
+        lines = lines[before:]
         separator = told[1] if told else max(SEPARATORS, key=lambda mark: _fit(lines, mark))
         cells = [cell for row in csv.reader(lines, delimiter=separator) for cell in row]
     decimal = "." if any(map(POINT.fullmatch, cells)) else "," if any(map(COMMA.fullmatch, cells)) else None
-    return Dialect(separator, decimal, encoding, told is not None)
+    return Dialect(separator, decimal, encoding, before)
+
+
+def _remarks(lines: list[str]) -> int:
+    """How many lines at the top begin with ``#``; one that has as many cells as the next names the columns."""
+    marked = next((at for at, line in enumerate(lines) if not line.startswith("#")), 0)
+    if marked == 0:
+        return 0
+    marks = [lines[marked - 1].count(mark) for mark in SEPARATORS]
+    return marked - any(marks) * (marks == [lines[marked].count(mark) for mark in SEPARATORS])
 
 
 def _fit(lines: list[str], separator: str) -> tuple[float, bool]:
@@ -78,12 +88,12 @@ def read_rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     Raises DataError for what is no table in Unicode, and as ``bounded_lines`` does.
     """
     with _table(path, dialect.encoding) as lines:
-        if dialect.announced:
+        for _ in range(dialect.before):
             next(lines)
         rows = csv.reader(lines, delimiter=dialect.separator)
         for row in rows:
             if any(row):
-                yield rows.line_num + dialect.announced, row
+                yield rows.line_num + dialect.before, row
 
 
 @contextmanager
@@ -92,5 +102,7 @@ def _table(path: Path, encoding: str) -> Iterator[Iterator[str]]:
     try:
         with path.open(newline="", encoding=encoding) as stream:
             yield bounded_lines(stream, path)
-    except (UnicodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file in UTF-8 ({error})") from error
+    except UnicodeError as error:
+        raise DataError(f"{path}: not a CSV file in UTF-8 ({error}): save it in UTF-8") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV file that can be read ({error})") from error

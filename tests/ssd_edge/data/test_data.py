@@ -224,7 +224,8 @@ class TestNpz:
     @pytest.mark.parametrize(
         ("arrays", "message"),
         [
-            ({"x": np.zeros((2, 2))}, "no array 'y'"),
+            ({"x": np.zeros((2, 2))}, "no array 'y' in it; there are 'x'"),
+            ({"data": np.zeros((2, 2)), "labels": [0, 1]}, "no array 'x' in it; there are 'data', 'labels'"),
             ({"x": np.zeros((2, 2), complex), "y": np.zeros(2, int)}, "x must be numbers, got complex128"),
             ({"x": np.zeros((2, 2)), "y": np.array([0, 0.5])}, r"y\[1\]: .* 0.5 is no whole number"),
             ({"x": np.zeros((2, 2)), "y": np.array([0, 5]), "classes": np.array(["a"])}, "label 5 is outside"),

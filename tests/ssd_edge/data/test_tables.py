@@ -64,6 +64,9 @@ FORMS = {
     "empty rows at the end": table() + ",,,\n,,,\n",
     "spaces around": table(",").replace(",", " , "),
     "a hash before the names": "# " + table(),
+    "remarks before the names": "# logger 3, firmware 1.2\n#\n# started at 8:00, indoors\n" + table(),
+    "remarks, and a hash before the names": "# logger 3\n# " + table(),
+    "a remark and no names": "# logger 3: 50 Hz\n" + table(";", ",", names=""),
 }
 
 
@@ -79,8 +82,13 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
 
 
 def test_an_encoding_that_does_not_tell_itself_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"t\.csv: not a CSV file in UTF-8"):
+    with pytest.raises(DataError, match=r"t\.csv: not a CSV file in UTF-8 .*save it in UTF-8"):
         load_data(write(tmp_path / "t.csv", table(names="a,b,température,label"), "latin-1"))
+
+
+def test_lines_are_counted_from_the_top_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"t\.csv: line 5, column 'b': 'x' is no number"):
+        read(tmp_path / "t.csv", "# logger 3\n# indoors\na,b,label\n0.5,1,u\n0.25,x,v\n0.1,3,u\n0.4,4,v\n")
 
 
 def test_a_decimal_comma_that_comes_late(tmp_path: Path) -> None:
