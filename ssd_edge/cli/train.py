@@ -80,6 +80,8 @@ def training_options(function: Any) -> Any:
                      help="After that alone, or before it, too [both with 0 < SHARE < 1 or a sketch]."),
         click.option("--sketch", type=int, metavar="SUMS",
                      help="Hash the input to so many signed sums, which the first layer sees [none]."),
+        click.option("--density", type=float,
+                     help="Share of weights that are there, at random places, from the first step [1]."),
         click.option("--nonnegative/--signed", default=None, help="Default: nonnegative for gradient Top-K."),
         click.option("--base-tasks", type=int, help="Analytic: tasks W learns on before it is frozen."),
         click.option("--tasks", type=int, help="Tasks the classes are split into [5, or one per class]."),

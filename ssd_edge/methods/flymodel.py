@@ -37,6 +37,7 @@ class FlyModel(Method):
 
     name: ClassVar[str] = "flymodel"
     is_network: ClassVar[bool] = True
+    own_supports: ClassVar[bool] = True
     learns_features: ClassVar[bool] = False
     readout_init: ClassVar[float | None] = 0.0
     single_pass: ClassVar[bool] = True

@@ -87,6 +87,8 @@ class Method:
     """Whether inputs are usually centered; None: with the analytic readout."""
     needs_images: ClassVar[bool] = False
     """Whether it works on images (channels, height, width) only, not on embeddings."""
+    own_supports: ClassVar[bool] = False
+    """Whether it says itself which weights are there."""
     keeps_before: ClassVar[bool] = False
     """Whether ``after_batch`` needs all gradients and the parameters as they were."""
     Options: ClassVar[type[Any]] = NoOptions

@@ -55,6 +55,7 @@ class Views(Method):
 
     name: ClassVar[str] = "views"
     is_network: ClassVar[bool] = True
+    own_supports: ClassVar[bool] = True
     readout: ClassVar[ReadoutKind] = "analytic"
     learns_features: ClassVar[bool] = False
     needs_images: ClassVar[bool] = True

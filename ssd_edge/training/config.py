@@ -54,6 +54,9 @@ class TrainConfig(TaskOptions):
     where a share of the mean between 0 and 1 is subtracted or the input is sketched, else after."""
     sketch: int | None = None
     """The first layer sees so many signed sums of the input, drawn by the seed; None: the input itself."""
+    density: float = 1.0
+    """Share of each layer's weights that are there from the first step, as many in every row, at random places;
+    behind a sketch, of the weights that a layer on the input itself would have."""
     nonnegative: bool | None = None
     """Clamp all weights to >= 0; None: for the gradient readout on a Top-K network."""
     epochs: int = 10
@@ -115,6 +118,12 @@ class TrainConfig(TaskOptions):
     def _check_input(self) -> None:
         OptionError.unless(
             self.center is None or 0.0 <= self.center <= 1.0, f"center must be between 0 and 1, got {self.center}"
+        )
+        OptionError.unless(0.0 < self.density <= 1.0, f"density must be in (0, 1], got {self.density}")
+        own = [method.name for method in self.spec.methods if method.own_supports]
+        OptionError.unless(
+            not own or self.density == 1.0,
+            f"method {', '.join(own)} says itself which weights are there: leave out density",
         )
         if self.normalize is not None:
             require_choice("normalize", self.normalize, get_args(Normalize))

@@ -17,7 +17,7 @@ from ssd_edge.data import Dataset
 from ssd_edge.data.progress import Progress, unwatched
 from ssd_edge.encoders import Embeddings
 from ssd_edge.methods import Task
-from ssd_edge.model import TopKNetwork
+from ssd_edge.model import TopKNetwork, normalize_rows, random_support
 from ssd_edge.training import statistics as analytic
 from ssd_edge.training.config import TrainConfig
 from ssd_edge.training.counting import count, neurons
@@ -101,13 +101,33 @@ class Trainer:
         generator = torch.Generator().manual_seed(self.config.seed)
         inputs = int(np.prod(input_shape))
         sketch = self.sketch_of(inputs)
-        widths = pairwise([inputs if sketch is None else sketch.width, *self.config.hidden])
+        widths = list(pairwise([inputs if sketch is None else sketch.width, *self.config.hidden]))
         first, signed = self.methods[0], not self.config.nonnegative
         weights = [first.initial_weight(n, d, generator, not signed) for d, n in widths]
+        masks = self.supports(widths, inputs, generator)
+        if masks is not None:
+            weights = [normalize_rows(w * mask) for w, mask in zip(weights, masks, strict=True)]
         first_too = self.config.normalize == "both"
         return TopKNetwork(
-            weights, self.config.k, input_shape, center=center, normalized_first=first_too, sketch=sketch
+            weights,
+            self.config.k,
+            input_shape,
+            center=center,
+            masks=masks,
+            normalized_first=first_too,
+            sketch=sketch,
         )
+
+    def supports(
+        self, widths: list[tuple[int, int]], inputs: int, generator: torch.Generator
+    ) -> list[Tensor] | None:
+        """Which weights of each layer, (width, neurons), are there from the first step; None for all."""
+        if self.config.density == 1.0:
+            return None
+        # The first layer's share is counted against one that sees the input without a sketch.
+        wanted = [inputs, *(width for width, _ in widths[1:])]
+        shares = [min(1.0, self.config.density * d / width) for d, (width, _) in zip(wanted, widths, strict=True)]
+        return [random_support(n, d, share, generator) for share, (d, n) in zip(shares, widths, strict=True)]
 
     def sketch_of(self, inputs: int) -> Sketch | None:
         """The sketch of ``inputs`` values that is asked for, drawn from the seed."""
