@@ -10,9 +10,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from ssd_edge_runtime.errors import EdgeModelError
 
@@ -35,6 +35,42 @@ class Limits:
         return f"{self.memory >> 20} MiB of memory and {self.seconds:g} s"
 
 
+class Watch:
+    """Ends a process that takes more than its limits, for as long as the block lasts."""
+
+    def __init__(self, process: subprocess.Popen[Any], limits: Limits) -> None:
+        self._process, self._limits = process, limits
+        self._done = threading.Event()
+        self.reason: str | None = None
+        """Why it was ended, if it was."""
+
+    def __enter__(self) -> Watch:
+        self._done.clear()
+        self._watcher = threading.Thread(target=self._look, daemon=True)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._watcher.join()
+
+    def _look(self) -> None:
+        import psutil
+
+        end = time.monotonic() + self._limits.seconds
+        with suppress(psutil.Error):
+            watched = psutil.Process(self._process.pid)
+            while self.reason is None and not self._done.wait(1 / LOOKS_PER_SECOND):
+                if watched.memory_info().rss > self._limits.memory:
+                    self._end(f"it took more than {self._limits.memory >> 20} MiB of memory")
+                elif time.monotonic() > end:
+                    self._end(f"it took longer than {self._limits.seconds:g} s")
+
+    def _end(self, reason: str) -> None:
+        self.reason = reason
+        self._process.kill()
+
+
 class ConfinedProcess:
     """The Python module ``module`` in a process of its own: messages in, messages out; see :func:`serve`."""
 
@@ -45,7 +81,7 @@ class ConfinedProcess:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, bufsize=0
         )
-        self._reason: str | None = None
+        self._watch = Watch(self._process, limits)
 
     def ask(self, message: bytes) -> bytes:
         """The answer to a message. Raises EdgeModelError, of one line, where the process ends before that."""
@@ -54,7 +90,7 @@ class ConfinedProcess:
     def stream(self, message: bytes) -> Iterator[bytes]:
         """Its answers, as many as are asked for, within one limit of time."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        with self._watched():
+        with self._watch:
             try:
                 write_message(self._process.stdin, message)
                 while True:
@@ -75,40 +111,11 @@ class ConfinedProcess:
             if stream is not None:
                 stream.close()
 
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        done = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(done,), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            done.set()
-            watcher.join()
-
-    def _watch(self, done: threading.Event) -> None:
-        import psutil
-
-        end = time.monotonic() + self.limits.seconds
-        with suppress(psutil.Error):
-            watched = psutil.Process(self._process.pid)
-            while not done.wait(1 / LOOKS_PER_SECOND):
-                if watched.memory_info().rss > self.limits.memory:
-                    self._kill(f"it took more than {self.limits.memory >> 20} MiB of memory")
-                    return
-                if time.monotonic() > end:
-                    self._kill(f"it took longer than {self.limits.seconds:g} s")
-                    return
-
-    def _kill(self, reason: str) -> None:
-        self._reason = f"stopped, {reason}"
-        self._process.kill()
-
     def _end(self) -> str:
         """Why it has ended."""
         status = self._process.wait()
-        if self._reason is not None:
-            return self._reason
+        if self._watch.reason is not None:
+            return f"stopped, {self._watch.reason}"
         if status < 0:
             return f"its process was ended by {signal.Signals(-status).name}"
         self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - LAST_WORDS))

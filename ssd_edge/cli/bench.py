@@ -226,6 +226,7 @@ def _measure(
             progress=progress,
             trusted=keys.trusted,
             allow_older=keys.allow_older,
+            tell=say,
         )
     for document, accuracy in zip(documents, accuracies, strict=False):
         document["accuracy"] = accuracy

@@ -35,6 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--checkpoint-seconds",
         "--resume",
         "--discard",
+        "--memory",
     ),
     "Trust": ("--verify", "--trusted", "--allow-older", "--public-key", "--sign-with", "--key"),
     "Writing": ("--output", "--force", "--keep", "--purge", "--to", "--lock-timeout", "--note", "--report"),

@@ -19,7 +19,10 @@ MARKS = {True: "ok", False: "FAILED", None: "-"}
 
 
 @click.command(
-    cls=Command, short_help="Check a file: digest, structure, the same logits from every engine.", epilog=EXAMPLE
+    cls=Command,
+    headings={"--seconds": "Safety"},
+    short_help="Check a file: digest, structure, the same logits from every engine.",
+    epilog=EXAMPLE,
 )
 @model_argument
 @click.option(
@@ -34,19 +37,26 @@ MARKS = {True: "ok", False: "FAILED", None: "-"}
     metavar="KEY",
     help="Also: that the owner of this key has signed MODEL.",
 )
+@click.option(
+    "--memory", type=int, metavar="MIB", help="Most that running MODEL may take [1 GiB and more by size]."
+)
+@click.option("--seconds", type=float, default=120.0, show_default=True, help="Most that running MODEL may take.")
 @common_options
-def command(model: Path, against: Path | None, public_key: Path | None, as_json: bool) -> None:
+def command(
+    model: Path, against: Path | None, public_key: Path | None, memory: int | None, seconds: float, as_json: bool
+) -> None:
     """Check MODEL's digest and structure, and that every engine installed here gives the same logits.
 
     Nothing of MODEL is run before structure, digest and signature are found good, and then in a process of its
-    own, which may take 1 GiB beside what MODEL's size asks for, and two minutes; where it is stopped, that is
-    the answer. Exit status 2 where a check fails.
+    own, which may take 1 GiB beside what MODEL's size asks for, and two minutes, unless told otherwise; where it
+    is stopped, that is the answer. Exit status 2 where a check fails.
     """
     if against is not None:
         require_torch("verifying against a run")
     from ssd_edge_export import verify
 
-    report = verify(model, against, public_key=public_key)
+    limit = None if memory is None else memory << 20
+    report = verify(model, against, public_key=public_key, memory=limit, seconds=seconds)
     if as_json:
         emit_json(report.as_dict())
     else:

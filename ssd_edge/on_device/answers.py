@@ -43,7 +43,8 @@ def infer(
     answers: list[dict[str, Any]] = []
     for samples in inputs:
         x, sources = load_inputs(samples, edge, reading)
-        note_confined(edge, tell)
+        if not answers:
+            note_confined(edge, tell)
         rows = answers_for(edge.predict_proba(x), edge.classes_, top, reject_below)
         answers += [{**row, "source": source} for row, source in zip(rows, sources, strict=True)]
     return answers

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssd_edge.data import Dataset, Reading
 from ssd_edge.on_device.callbacks import Tell, silent
-from ssd_edge.on_device.inputs import Data, Loading, load_labelled
+from ssd_edge.on_device.inputs import Data, Loading, load_labelled, note_confined
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.once import once
 from ssd_edge.on_device.resume import digest_of_data
@@ -64,6 +64,8 @@ def forget(
         dataset = None
         if data is not None:
             dataset = load_labelled(data, change.model, split=split, root=root, reading=reading)
+        if dataset is not None:
+            note_confined(change.model, tell)
         request = {"forget": names, "data": None if dataset is None else digest_of_data(dataset)}
         unnamed = names if purge else None
         report = once(change, request, lambda: _forget(change.model, names, dataset), purge=unnamed)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ssd_edge.data import Reading
 from ssd_edge.on_device.callbacks import Tell, silent
 from ssd_edge.on_device.guard import Guard
-from ssd_edge.on_device.inputs import Loading, load_model
+from ssd_edge.on_device.inputs import Loading, load_model, note_confined
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.once import once
 from ssd_edge.on_device.transaction import Change
@@ -75,6 +75,7 @@ def merge(
     after = None
     if guard is not None:
         judge = guard.loaded(start, root, reading)
+        note_confined(start, tell)
         right = judge.right(merged)
         after = float(right.mean())
         report |= judge.verdict(float(judge.right(start).mean()), after)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ssd_edge.on_device.answers import answers_for
 from ssd_edge.on_device.callbacks import Answer, Stop, Tell, never, silent
-from ssd_edge.on_device.inputs import Loading, Model, load_model
+from ssd_edge.on_device.inputs import Loading, Model, load_model, note_confined
 from ssd_edge.on_device.keys import Keys
 from ssd_edge.on_device.plan import LearnPlan, analytic_options, options_for, solve_by, use
 from ssd_edge.on_device.resume import Resuming
@@ -45,6 +45,7 @@ def infer_stream(
     {'label': 'cat', 'confidence': 0.98, 'source': 'line 1'}
     """
     edge = load_model(model, loading, keys, tell)
+    note_confined(edge, tell)
     for samples in read_samples(edge, source, form, labelled=False):
         if isinstance(samples, DataError):
             answer(_refusal(samples))
@@ -107,6 +108,7 @@ def learn_stream(
         warnings.catch_warnings(action="ignore", category=FewSamplesWarning),
         changing(model, saving, loading=loading, keys=keys, learning=True, tell=tell) as change,
     ):
+        note_confined(change.model, tell)
         options = options_for(change.model, plan)
         solve_by(change.model, analytic_options(change.model, plan))
         store = StreamStore(change, plan, resuming, tell)

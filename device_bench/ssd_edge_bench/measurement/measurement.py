@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,16 @@ from ssd_edge_bench.measurement.options import BenchOptions
 from ssd_edge_bench.measurement.results import SCHEMA, result_rows, stability
 from ssd_edge_bench.roofline.roofline import Ceilings, describe, weight_bytes
 from ssd_edge_runtime import EdgeModelError, model_file
+from ssd_edge_runtime.confinement import Limits, Watch
+from ssd_edge_runtime.network.engines import limits_of
 from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import Source, load_state
 from ssd_edge_runtime.storage.folders import scratch
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 LEAST_RUNS = 3
+PER_BYTE = 16
+"""Bytes of memory that a process may take for each byte of a file."""
 SAMPLES = 256
 
 
@@ -61,14 +66,20 @@ def measure_side_by_side(
     progress: Progress = unwatched,
     trusted: Sequence[str | Path] = (),
     allow_older: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """Like :func:`measure` for several models, whose processes take turns too.
 
-    ``trusted`` and ``allow_older`` are as in ``EdgeModel.load``.
+    ``trusted`` and ``allow_older`` are as in ``EdgeModel.load``. The processes of a model whose encoder no trusted
+    key has signed have limits of memory and time, which ``tell`` hears of; where one is stopped, EdgeModelError.
     """
     paths = [Path(model) for model in models]
     loaded = [load_state(path, trusted=trusted, allow_older=allow_older) for path in paths]
     states = [state for state, _ in loaded]
+    limits = [limits_for(state, path, options) for state, path in zip(states, paths, strict=True)]
+    for path, limit in zip(paths, limits, strict=True):
+        if limit is not None:
+            tell(f"note: no trusted key has signed the encoder in {path}: each process may take {limit}")
     with scratch() as folder:
         plans = []
         for number, (state, source) in enumerate(loaded):
@@ -78,9 +89,9 @@ def measure_side_by_side(
         answers: list[dict[str, list[dict[str, Any]]]] = [{engine: [] for engine in jobs} for jobs, _ in plans]
         done, total = 0, options.processes * sum(len(jobs) for jobs, _ in plans)
         for _ in range(options.processes):
-            for (jobs, _), found in zip(plans, answers, strict=True):
+            for (jobs, _), found, limit in zip(plans, answers, limits, strict=True):
                 for engine, job in jobs.items():
-                    found[engine].append(run_worker(job))
+                    found[engine].append(run_worker(job, limit))
                     done += 1
                     progress(done, total)
     return [
@@ -99,20 +110,42 @@ def copied(source: Source, folder: Path) -> Path:
     return own
 
 
-def run_worker(job: dict[str, Any]) -> dict[str, Any]:
+def limits_for(state: ModelState, path: Path, options: BenchOptions) -> Limits | None:
+    """What a process may take that measures a stranger's encoder; None where it is none.
+
+    Memory as anywhere, and for the copies that learning and saving make; a minute, and twice the time that is
+    measured, for the start and for each operation at each batch.
+    """
+    limits = limits_of(state)
+    if limits is None:
+        return None
+    parts = 1 + len(options.operations) * len(options.batches)
+    return Limits(limits.memory + PER_BYTE * path.stat().st_size, parts * (limits.seconds + 2 * options.seconds))
+
+
+def run_worker(job: dict[str, Any], limits: Limits | None = None) -> dict[str, Any]:
     """Measure one engine in a fresh process; raises EdgeModelError with its last words where it fails."""
-    return run_module("ssd_edge_bench.measurement.worker", job, f"engine {job['engine']}")
+    return run_module("ssd_edge_bench.measurement.worker", job, f"engine {job['engine']}", limits)
 
 
-def run_module(module: str, job: dict[str, Any], what: str) -> dict[str, Any]:
+def run_module(module: str, job: dict[str, Any], what: str, limits: Limits | None = None) -> dict[str, Any]:
     """Run ``module`` in a fresh process with its threads set from the start: JSON in, JSON out."""
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(job["threads"]))
     command = [sys.executable, "-P", "-m", module]
-    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            with nullcontext() if limits is None else Watch(process, limits) as watch:
+                output, words = process.communicate(json.dumps(job))
+        except BaseException:
+            process.kill()
+            raise
+    if watch is not None and watch.reason is not None:
+        raise EdgeModelError(f"bench: {what} was stopped: {watch.reason}")
+    if process.returncode != 0:
+        last = (words.strip().splitlines() or ["no message"])[-1]
         raise EdgeModelError(f"bench: {what} failed: {last}")
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(output)
     return answer
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ssd_edge_export.verification.report import Check, Report
 from ssd_edge_runtime import model_file
 from ssd_edge_runtime.confinement import ConfinedProcess, Limits
-from ssd_edge_runtime.errors import EdgeModelError
+from ssd_edge_runtime.errors import EdgeModelError, OptionError
 from ssd_edge_runtime.model_file.header import checked_digest
 from ssd_edge_runtime.network.engines import folding_bytes
 from ssd_edge_runtime.state import ModelState
@@ -31,14 +31,16 @@ def verify(
     against: Run | str | PathLike[str] | None = None,
     *,
     public_key: str | PathLike[str] | None = None,
-    limits: Limits | None = None,
+    memory: int | None = None,
+    seconds: float | None = None,
 ) -> Report:
     """Check a model file; nothing raises but OSError for a file that cannot be read, and for ``public_key``.
 
     Size, structure, digest; the signature, where ``public_key`` or SSD_EDGE_TRUSTED_KEYS ask for one. Only a file
-    that is sound so far is run, in a process of its own with ``limits``, whose end is an answer: ONNX's full
+    that is sound so far is run, in a process of its own with limits, whose end is an answer: ONNX's full
     check, and the logits of the CSR engine, ONNX Runtime and torch, where installed, on seeded samples.
-    ``limits``: if not given, 1 GiB and what the file's size and its dense weights ask for, and two minutes.
+    ``memory``: bytes; if not given, 1 GiB and what the file's size and its dense weights ask for. ``seconds``: if
+    not given, 120. Raises OptionError for limits that are none.
     ``against``, a run or its folder (needs torch): that the file holds what exporting the run gives; raises
     DataError where it is no run.
 
@@ -46,6 +48,8 @@ def verify(
     >>> report.ok, [check.detail for check in report.checks]  # doctest: +SKIP
     """
     report = Report(str(path))
+    OptionError.unless(memory is None or memory > 0, f"memory must be above 0, got {memory}")
+    OptionError.unless(seconds is None or seconds > 0, f"seconds must be above 0, got {seconds}")
     if public_key is not None:
         signing.public_key(public_key)
     data = model_file.read_file(path)
@@ -56,7 +60,9 @@ def verify(
     if not report.ok:
         report.checks.append(Check("engines", None, "not run, because of the above"))
         return report
-    report.checks.extend(tried(data, limits or limits_for(state, len(data))))
+    usual = limits_for(state, len(data))
+    limits = Limits(memory or usual.memory, seconds or usual.seconds)
+    report.checks.extend(tried(data, limits))
     if against is not None:
         from ssd_edge_export.verification.against_run import compare
 

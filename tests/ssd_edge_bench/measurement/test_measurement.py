@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from encoders import behind, tiny_encoder
+from small_models import gradient_state
 
 from ssd_edge.cli import main
 from ssd_edge_bench.machine.facts import machine_facts
-from ssd_edge_bench.measurement.measurement import measure, pinned_cores, run_worker
+from ssd_edge_bench.measurement import measurement
+from ssd_edge_bench.measurement.measurement import measure, measure_side_by_side, pinned_cores, run_worker
 from ssd_edge_bench.measurement.options import BenchOptions
 from ssd_edge_bench.measurement.results import result_row, stability
+from ssd_edge_runtime import model_file
+from ssd_edge_runtime.confinement import Limits
 from ssd_edge_runtime.errors import EdgeModelError, OptionError
 
 QUICK = {"processes": 1, "seconds": 0.01, "max_runs": 20}
@@ -115,6 +121,19 @@ def test_a_worker_that_fails_says_why(tmp_path: Path) -> None:
     job = {"engine": "csr", "model": str(tmp_path / "none.onnx"), "threads": 1, "cores": []}
     with pytest.raises(EdgeModelError, match=r"engine csr failed: .*none\.onnx"):
         run_worker(job)
+
+
+def test_a_strangers_encoder_is_measured_within_limits(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model_file.to_bytes(behind(tiny_encoder(), gradient_state(d=20))))
+    options, told = BenchOptions(engines=("csr",), operations=("predict",), batches=(1,), **QUICK), []  # type: ignore[arg-type]
+    measure_side_by_side([path], options, tell=told.append)
+    start = f"note: no trusted key has signed the encoder in {path}: each process may take "
+    assert [text.removeprefix(start) for text in told] == ["1024 MiB of memory and 120.04 s"]
+    few = patch.object(measurement, "limits_for", lambda *_: Limits(1 << 20, 30))
+    with few, pytest.raises(EdgeModelError, match="engine csr was stopped: it took more than 1 MiB of memory"):
+        measure_side_by_side([path], options)
 
 
 def test_pinning_leaves_the_first_core_to_interrupts() -> None:

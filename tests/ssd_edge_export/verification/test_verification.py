@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from command_line import ask, refused
 from encoders import behind, tiny_encoder
 from onnx import helper
 from onnx.numpy_helper import from_array
@@ -14,7 +15,6 @@ from small_models import gradient_state
 from ssd_edge_export import ExportOptions, PruneOptions, export_model, verify
 from ssd_edge_export.verification import trial
 from ssd_edge_runtime import model_file
-from ssd_edge_runtime.confinement import Limits
 from ssd_edge_runtime.encoder import Encoder
 from ssd_edge_runtime.storage import signing
 
@@ -113,11 +113,25 @@ def hostile(tmp_path, width=20):
 
 def test_a_bomb_is_stopped_and_that_is_the_answer(tmp_path):
     """Four gigabytes from a few bytes: everything that is judged before is sound."""
-    report = verify(hostile(tmp_path), limits=Limits(700 << 20, 60))
+    report = verify(hostile(tmp_path), memory=700 << 20, seconds=60)
     found = results(report)
     assert found["structure"] and found["digest"] and found["onnx checker"]
     failed = [check.detail for check in report.checks if check.ok is False]
     assert failed and ("stopped, it took" in failed[0] or "bomb: " in failed[0])
+
+
+def test_limits_are_what_somebody_says(model, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "ssd_edge_export.verification.verification.tried", lambda data, limits: seen.append(limits) or []
+    )
+    verify(model)
+    verify(model, memory=5 << 20)
+    ask("verify", model, "--memory", 7, "--seconds", 1.5)
+    assert [(limits.memory >> 20, limits.seconds) for limits in seen[1:]] == [(5, 120.0), (7, 1.5)]
+    assert seen[0].memory > 1 << 30
+    for option in ("--memory", "--seconds"):
+        assert f"{option[2:]} must be above 0, got 0" in refused("verify", model, option, 0)
 
 
 @pytest.mark.parametrize("how", ["digest", "signature"])

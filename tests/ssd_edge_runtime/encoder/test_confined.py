@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,19 @@ from onnx import helper
 from onnx.numpy_helper import from_array
 from small_models import analytic_state
 
-from ssd_edge.on_device import Keys, infer, keygen, sign
+from ssd_edge.on_device import (
+    Guard,
+    Keys,
+    Saving,
+    forget,
+    infer,
+    infer_stream,
+    keygen,
+    learn,
+    learn_stream,
+    merge,
+    sign,
+)
 from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
 from ssd_edge_runtime.confinement import Limits
 from ssd_edge_runtime.encoder import Encoder, EncoderSession
@@ -92,8 +105,17 @@ def test_what_fails_inside_is_told_as_it_is_here() -> None:
 
 def test_that_it_is_confined_is_said(path: Path) -> None:
     told: list[str] = []
-    infer(path, images(1, 2)[0], keys=Keys(), tell=told.append)
-    assert told == [
+    x, y = images(1, 2)
+    lines = [json.dumps({"x": x[0].tolist(), "y": str(y[0])})]
+    guard, devices = Guard((x, y), 1.0), [path.with_name("a.onnx"), path.with_name("b.onnx")]
+    infer(path, x, x, keys=Keys(), tell=told.append)
+    infer_stream(path, lines, answer=lambda _: None, tell=told.append)
+    for seed, device in enumerate(devices, 1):
+        learn(path, images(seed, 2), guard=guard, tell=told.append, saving=Saving(device))
+    merge(devices, path, path.with_name("all.onnx"), guard=guard, tell=told.append)
+    learn_stream(path, lines, lambda _: None, tell=told.append)
+    forget(devices[0], data=(x, y), tell=told.append)
+    assert [text for text in told if "encoder" in text] == 7 * [
         "note: no trusted key has signed the encoder tiny: it runs in a process of its own, with at most "
         "1024 MiB of memory and 60 s for an answer"
     ]
