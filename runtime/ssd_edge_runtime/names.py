@@ -115,7 +115,8 @@ def class_names(labels: Iterable[Any]) -> list[str]:
 
 def spelled_as(names: list[str], known: Sequence[str]) -> list[str]:
     """``names``, those of ``known`` as they stand there: earlier revisions kept names as they came."""
-    if all(name in known for name in set(names)):
+    strange = set(names).difference(known)
+    if not strange:
         return names
     old = {canonical(name): name for name in known}
-    return [name if name in known else old.get(name, name) for name in names]
+    return [old.get(name, name) if name in strange else name for name in names]

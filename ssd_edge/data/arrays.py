@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from ssd_edge.data.archives import as_samples, others_in, read_arrays
 from ssd_edge.data.folders import image_files, stack_images
@@ -15,13 +18,32 @@ from ssd_edge_runtime.errors import DataError
 from ssd_edge_runtime.serving.images import HEIC, SUFFIXES
 
 
+@dataclass(frozen=True)
+class Numbered(Sequence[str]):
+    """``part.npz[0]``, ``part.npz[1]`` and so on: told one at a time, as there may be millions."""
+
+    name: str
+    total: int
+
+    def __len__(self) -> int:
+        return self.total
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        places = range(self.total)[index]
+        return f"{self.name}[{places}]" if isinstance(places, int) else [f"{self.name}[{at}]" for at in places]
+
+
 def load_arrays(
     path: str | Path,
     *,
     channels: int | None = None,
     reading: Reading = Reading(),
     width: int | None = None,
-) -> tuple[Float32, list[str]]:
+) -> tuple[Float32, Sequence[str]]:
     """Samples float32 (N, ...) and where each comes from (``photo.png``, ``part.npz[3]``).
 
     ``path``: an image, a folder of images, an ``.npz`` with ``x``, an ``.npy``, or a ``.csv`` whose label
@@ -54,4 +76,4 @@ def load_arrays(
         raise DataError(f"{path}: not an image, a folder, a .npz, a .npy or a .csv file")
     if x.ndim < 1 or x.size == 0:
         raise DataError(f"{path}: no samples in it")
-    return x, [f"{path}[{i}]" for i in range(len(x))]
+    return x, Numbered(str(path), len(x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def note_confined(model: EdgeModel, tell: Tell) -> None:
         )
 
 
-def load_inputs(samples: Any, model: EdgeModel, reading: Reading = Reading()) -> tuple[Float32, list[str]]:
+def load_inputs(samples: Any, model: EdgeModel, reading: Reading = Reading()) -> tuple[Float32, Sequence[str]]:
     """Samples (N, *input_shape), and where each comes from: ``photo.png``, ``part.npz[3]``, ``sample 3``.
 
     ``samples``: the path of an image, a folder of images, ``.npz``, ``.npy`` or ``.csv``; or an array, of

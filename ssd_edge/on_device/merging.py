@@ -161,7 +161,8 @@ def check_classes(model: EdgeModel, target: Path, force: bool) -> None:
         known = load(target).classes
     except EdgeModelError:
         return
-    lost = [name for name in known if name not in model.classes_]
+    kept = set(model.classes_)
+    lost = [name for name in known if name not in kept]
     OptionError.unless(
         not lost, f"{target} knows {', '.join(lost)}, which the result does not: --force replaces it all the same"
     )

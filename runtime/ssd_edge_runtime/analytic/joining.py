@@ -79,7 +79,8 @@ def rebased(mine: Part, old: Part, new: Part) -> Joined:
 
 def _renamed(state: ModelState, names: Mapping[str, str]) -> ModelState:
     """The state with classes called by other names, but for names that another of its classes has."""
-    called = [new if (new := names.get(name, name)) not in state.classes else name for name in state.classes]
+    own = set(state.classes)
+    called = [new if (new := names.get(name, name)) not in own else name for name in state.classes]
     return replace(state, classes=called)
 
 

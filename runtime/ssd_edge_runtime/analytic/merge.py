@@ -33,7 +33,8 @@ def merge_states(states: Sequence[ModelState], base: ModelState, names: Sequence
     called = names or [f"model {number}" for number in range(1, len(states) + 1)]
     for name, state in zip(called, states, strict=True):
         _check_pair(state, base, name, "the base")
-        missing = [known for known in base.classes if known not in state.classes]
+        own = set(state.classes)
+        missing = [known for known in base.classes if known not in own]
         if missing:
             raise EdgeModelError(
                 f"{name} has no class {missing[0]!r}, which the base knows: forget it in the base too, or say by "
@@ -54,7 +55,8 @@ def rebase_state(
         _check_learns(state, name)
     _check_pair(mine, old, names[0], names[1])
     _check_pair(mine, new, names[0], names[2])
-    gone = [name for name in old.classes if name not in mine.classes]
+    own = set(mine.classes)
+    gone = [name for name in old.classes if name not in own]
     return _moved(_forgotten(new, gone), [(mine, _forgotten(old, gone))])
 
 

@@ -83,7 +83,8 @@ class AnalyticLearner:
         """Add samples of which the codes are known."""
         names, blocks = lesson.names, lesson.blocks
         state = self._writable()
-        add_classes(state, [name for name in dict.fromkeys(names) if name not in state.classes])
+        known = set(state.classes)
+        add_classes(state, [name for name in dict.fromkeys(names) if name not in known])
         assert state.statistics is not None
         statistics = state.statistics = analytic.with_classes(state.statistics, len(state.classes))
         labels = _places(names, state.classes)
@@ -100,9 +101,10 @@ class AnalyticLearner:
     def unlearn(self, x: Float32, names: list[str]) -> None:
         """Take checked samples out again; a class that loses its last sample leaves the classes."""
         classes = self.state.classes
-        unknown = [name for name in names if name not in classes]
+        unknown = set(names).difference(classes)
         if unknown:
-            raise EdgeModelError(f"unknown class {unknown[0]!r}: the model knows {', '.join(classes)}")
+            first = next(name for name in names if name in unknown)
+            raise EdgeModelError(f"unknown class {first!r}: the model knows {', '.join(classes)}")
         statistics = self._statistics()
         labels = _places(names, classes)
         analytic.check_counts(statistics, labels)

@@ -298,6 +298,22 @@ def test_memory_follows_the_file(tmp_path: Path, cell: str) -> None:
     assert (peaks[1] - peaks[0]) * 1024 <= 4 * large.stat().st_size
 
 
+@pytest.mark.slow
+def test_memory_follows_a_file_of_one_column_too(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys; from ssd_edge.data import load_arrays; x, sources = load_arrays(sys.argv[1]);"
+        "print(len(x), sources[-1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    small, large = write(tmp_path / "s.csv", "a\n1\n0\n"), write(tmp_path / "l.csv", "a\n" + "1\n0\n" * 1_000_000)
+    told = [
+        subprocess.run([sys.executable, "-c", script, path], capture_output=True, check=True, text=True).stdout
+        for path in (small, large)
+    ]
+    assert told[1].startswith(f"2000000 {large}[1999999] ")
+    peaks = [int(each.split()[-1]) for each in told]
+    assert (peaks[1] - peaks[0]) * 1024 <= 6 * large.stat().st_size
+
+
 def test_the_separator_is_found_where_text_holds_others(tmp_path: Path) -> None:
     for text, mark in (("1.5|2;3;x,y\n4;5;u,v\n", ";"), ("a;b,1,2\nc;d,3,4\n", ","), ("1,5\t2,5\tx;y\n", "\t")):
         assert sniff(write(tmp_path / "t.csv", text)).separator == mark

@@ -76,7 +76,7 @@ def test_unlabelled_tables_need_no_group(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", "t,b,a", *[f"{i},{i + 10},{i}" for i in range(7)])
     x, sources = load_arrays(path, reading=GROUPED)
     assert firsts(x) == [0, 3]
-    assert sources == [f"{path}[0]", f"{path}[1]"]
+    assert list(sources) == [f"{path}[0]", f"{path}[1]"]
 
 
 def test_frames_and_parquet_have_the_same_windows(tmp_path: Path) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from small_models import samples
+from small_models import analytic_state, samples
 
 from ssd_edge.data import Dataset
 from ssd_edge.on_device import Guard, LearnPlan, Loading, Resuming, Saving, learn
-from ssd_edge_runtime import EdgeModel, EdgeModelError
+from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.storage.journal import journal_path
 
@@ -152,3 +153,19 @@ def test_options_say_which_rule_they_break(make: Any, message: str) -> None:
     with pytest.raises(OptionError) as raised:
         make()
     assert str(raised.value) == message
+
+
+@pytest.mark.slow
+def test_labels_cost_time_in_proportion(tmp_path: Path) -> None:
+    """Sixteen thousand classes opened at once; a square law would take sixteen times as long, not four."""
+
+    def seconds(count: int) -> float:
+        path = tmp_path / f"{count}.onnx"
+        path.write_bytes(model_file.to_bytes(analytic_state()))
+        x = np.random.default_rng(0).random((count, 20), np.float32)
+        begun = time.process_time()
+        learn(path, (x, [f"c{number}" for number in range(count)]))
+        return time.process_time() - begun
+
+    seconds(100)
+    assert seconds(16_000) < 8 * seconds(4000)

@@ -9,7 +9,7 @@ import pytest
 from interrupts import Injection
 from small_models import analytic_state, gradient_state, samples
 
-from ssd_edge_runtime import AnalyticOptions, EdgeModel
+from ssd_edge_runtime import AnalyticOptions, EdgeModel, rebase
 from ssd_edge_runtime.analytic import gram
 from ssd_edge_runtime.gradient.dampening import DampeningOptions
 from ssd_edge_runtime.model_file import from_bytes, to_bytes
@@ -26,6 +26,8 @@ ANALYTIC: dict[str, Verb] = {
     "solve by other options": lambda model: setattr(model, "analytic", AnalyticOptions("ridge")),
     "predict": lambda model: model.partial_fit(*samples(5, 2)).predict(samples(2, 2)[0]),
     "merge": lambda model: EdgeModel.merge([model], base=EdgeModel(model.state)),
+    "rebase": lambda model: rebase(model, EdgeModel(analytic_state()), EdgeModel(analytic_state())),
+    "rebase onto it": lambda model: rebase(EdgeModel(analytic_state()), EdgeModel(analytic_state()), model),
 }
 GRADIENT: dict[str, Verb] = {
     "samples": lambda model: model.partial_fit(*samples(5, 12)),
