@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from ssd_edge.model import TopKNetwork, initial_weight
+from ssd_edge.model import RowGradient, TopKNetwork, initial_weight
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.options import ReadoutKind
@@ -56,6 +56,8 @@ class Task:
     """Per hidden layer, the neurons most frequent at that boundary, int64 ascending."""
     seed: int
     """Of the run, for methods that draw samples."""
+    steps: int = 0
+    """Gradient steps that it takes in all."""
     gradients: dict[str, Tensor] = field(default_factory=dict)
     """The last step's gradients by parameter name, before the clip, where a method ``keeps_before``."""
 
@@ -89,6 +91,10 @@ class Method:
     """Whether it works on images (channels, height, width) only, not on embeddings."""
     own_supports: ClassVar[bool] = False
     """Whether it says itself which weights are there."""
+    rewires: ClassVar[bool] = False
+    """Whether it moves connections of a sparse network; at most one of those joined by ``+`` does."""
+    whole_batches: ClassVar[bool] = False
+    """Whether each of several processes must see whole batches, as with an update of its own."""
     keeps_before: ClassVar[bool] = False
     """Whether ``after_batch`` needs all gradients and the parameters as they were."""
     Options: ClassVar[type[Any]] = NoOptions
@@ -133,6 +139,9 @@ class Method:
     def learn(self, batch: Batch, task: Task) -> bool:
         """An update of its own in place of the gradient step: returns whether there was one."""
         return False
+
+    def see(self, gradients: list[RowGradient | Tensor]) -> None:
+        """Called in every gradient step with the gradient of each layer's W, at pruned places too; to look at."""
 
     def after_batch(self, batch: Batch, task: Task, before: Mapping[str, Tensor]) -> None:
         """Called after a step's update; with ``keeps_before``, ``before`` holds the parameters as they were."""

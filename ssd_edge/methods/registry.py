@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 from ssd_edge.methods.ewc import EWC
 from ssd_edge.methods.finetune import Finetune
 from ssd_edge.methods.flymodel import FlyModel
+from ssd_edge.methods.g2gnet import G2GNet
 from ssd_edge.methods.joint import Joint
 from ssd_edge.methods.lwf import LwF
 from ssd_edge.methods.mas import MAS
 from ssd_edge.methods.method import Method
 from ssd_edge.methods.random_features import Random
+from ssd_edge.methods.rigl import RigL
 from ssd_edge.methods.sdmlp import SDMLP
+from ssd_edge.methods.set import SET
 from ssd_edge.methods.si import SI
+from ssd_edge.methods.srigl import SRigL
 from ssd_edge.methods.ssd import SSD
 from ssd_edge.methods.views import Views
 from ssd_edge_runtime.errors import OptionError
@@ -27,7 +31,11 @@ if TYPE_CHECKING:
     from ssd_edge_runtime.options import ReadoutKind
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (SSD, SDMLP, Views, Finetune, Joint, Random, FlyModel, LwF, EWC, SI, MAS)
+    method.name: method
+    for method in (
+        *(SSD, SDMLP, Views, Finetune, Joint, Random, FlyModel),
+        *(LwF, EWC, SI, MAS, SET, RigL, SRigL, G2GNet),
+    )
 }
 """Every method by name: those of this package, and what was registered since."""
 GROUP = "ssd_edge.methods"

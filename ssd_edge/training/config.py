@@ -125,12 +125,27 @@ class TrainConfig(TaskOptions):
             not own or self.density == 1.0,
             f"method {', '.join(own)} says itself which weights are there: leave out density",
         )
+        self._check_rewiring()
         if self.normalize is not None:
             require_choice("normalize", self.normalize, get_args(Normalize))
         images = [method.name for method in self.spec.methods if method.needs_images]
         OptionError.unless(
             not images or self.sketch is None,
             f"method {', '.join(images)} looks at images, and a sketch mixes their pixels: choose one",
+        )
+
+    def _check_rewiring(self) -> None:
+        rules = [method.name for method in self.spec.methods if method.rewires]
+        if not rules:
+            return
+        OptionError.unless(len(rules) == 1, f"methods {' and '.join(rules)} both move connections: choose one")
+        OptionError.unless(
+            self.spec.network.learns_features,
+            f"method {rules[0]} moves connections by what gradient steps make of W, and "
+            f"{self.spec.network.name} takes none: join it to ssd, sdmlp or finetune",
+        )
+        OptionError.unless(
+            self.density < 1.0, f"method {rules[0]} moves connections of a sparse network: give density below 1"
         )
 
     def _check_encoder(self) -> None:

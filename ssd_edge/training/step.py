@@ -33,8 +33,9 @@ class Step:
     def __post_init__(self) -> None:
         self.learns_features = all(method.learns_features for method in self.methods)
         self.keeps_before = any(method.keeps_before for method in self.methods)
+        self.watched = self.learns_features and any(type(m).see is not Method.see for m in self.methods)
         # A method with an update of its own gets whole batches: nothing of it is summed over processes.
-        own_update = any(type(method).learn is not Method.learn for method in self.methods)
+        own_update = any(type(method).learn is not Method.learn or method.whole_batches for method in self.methods)
         self.dealt = ALONE if own_update else self.parallel
         alone = self.dealt.size == 1
         sparse = self.network.device.type == "cpu" and self.learns_features and alone
@@ -121,6 +122,8 @@ class Step:
     def update(self) -> None:
         """``theta -= lr min(1, clip / (||g|| + 1e-6)) g``, then clamp and normalize what changed."""
         layers = zip(self.network.topk_layers, self.speeds, strict=True) if self.learns_features else ()
+        for method in self.methods if self.watched else ():
+            method.see([self.whole_gradient_of(layer) for layer in self.network.topk_layers])
         gradients = [slowed(self.gradient_of(layer), speed) for layer, speed in layers]
         readout = self.network.readout_weight.grad
         assert readout is not None
@@ -134,17 +137,26 @@ class Step:
             self.network.readout_weight.clamp_min_(0.0)
 
     def gradient_of(self, layer: TopKLayer) -> RowGradient | Tensor:
-        """The gradient of W: active rows alone where nothing touches the others, else dense; pruned entries 0."""
+        """The gradient of W, pruned entries 0."""
+        gradient = self.whole_gradient_of(layer)
+        if layer.mask is None:
+            return gradient
+        if isinstance(gradient, Tensor):
+            return gradient.mul_(layer.mask)
+        gradient.values *= layer.mask if gradient.rows is None else layer.mask[gradient.rows]
+        return gradient
+
+    def whole_gradient_of(self, layer: TopKLayer) -> RowGradient | Tensor:
+        """The gradient of W: active rows alone where nothing touches the others, else dense."""
         rows: RowGradient | None = getattr(layer.weight, "row_gradient", None)
         dense = layer.weight.grad
         if dense is None:
             assert rows is not None
-            if layer.mask is not None:
-                rows.values *= layer.mask if rows.rows is None else layer.mask[rows.rows]
             return rows
         if rows is not None:
             dense += rows.to_dense(dense)
-        return dense if layer.mask is None else dense.mul_(layer.mask)
+            layer.weight.row_gradient = None  # type: ignore[attr-defined]
+        return dense
 
     def move_rows(self, layer: TopKLayer, gradient: RowGradient | Tensor, rate: Tensor) -> None:
         """Move W against its gradient; only rows with a gradient are clamped and normalized again."""

@@ -192,7 +192,14 @@ class Trainer:
         self.network.add_classes(part.classes, self.config.learning)
         number = self.position.task + 1
         task = Task(
-            number, part.train.u, part.train.y, self.network, self.teacher, self.selected, self.config.seed
+            number,
+            part.train.u,
+            part.train.y,
+            self.network,
+            self.teacher,
+            self.selected,
+            self.config.seed,
+            self.schedule.steps_of(self.position.task),
         )
         for method in self.methods:
             method.before_task(task)
