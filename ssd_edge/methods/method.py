@@ -91,6 +91,8 @@ class Method:
     """Whether it works on images (channels, height, width) only, not on embeddings."""
     own_supports: ClassVar[bool] = False
     """Whether it says itself which weights are there."""
+    steps_by_itself: ClassVar[bool] = False
+    """Whether it has a step rule, in ``direct``; at most one of those joined by ``+`` does."""
     rewires: ClassVar[bool] = False
     """Whether it moves connections of a sparse network; at most one of those joined by ``+`` does."""
     whole_batches: ClassVar[bool] = False
@@ -142,6 +144,14 @@ class Method:
 
     def see(self, gradients: list[RowGradient | Tensor]) -> None:
         """Called in every gradient step with the gradient of each layer's W, at pruned places too; to look at."""
+
+    def direct(
+        self, gradients: Mapping[str, RowGradient | Tensor], weights: Mapping[str, Tensor], lr: float
+    ) -> None:
+        """A step rule of its own: called with the clipped gradients by parameter name, changes them in place.
+
+        The parameters, ``weights``, then move by ``-lr`` times what it leaves.
+        """
 
     def after_batch(self, batch: Batch, task: Task, before: Mapping[str, Tensor]) -> None:
         """Called after a step's update; with ``keeps_before``, ``before`` holds the parameters as they were."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from ssd_edge.methods.adagrad import Adagrad
+from ssd_edge.methods.classp import CLASSP
 from ssd_edge.methods.ewc import EWC
 from ssd_edge.methods.finetune import Finetune
 from ssd_edge.methods.flymodel import FlyModel
@@ -34,7 +36,7 @@ METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
         *(SSD, SDMLP, Views, Finetune, Joint, Random, FlyModel),
-        *(LwF, EWC, SI, MAS, SET, RigL, SRigL, G2GNet),
+        *(LwF, EWC, SI, MAS, SET, RigL, SRigL, G2GNet, Adagrad, CLASSP),
     )
 }
 """Every method by name: those of this package, and what was registered since."""

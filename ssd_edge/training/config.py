@@ -135,6 +135,8 @@ class TrainConfig(TaskOptions):
         )
 
     def _check_rewiring(self) -> None:
+        steps = [method.name for method in self.spec.methods if method.steps_by_itself]
+        OptionError.unless(len(steps) <= 1, f"methods {' and '.join(steps)} both are step rules: choose one")
         rules = [method.name for method in self.spec.methods if method.rewires]
         if not rules:
             return

@@ -22,7 +22,9 @@ def can_capture(step: Step) -> bool:
     without a GPU.
     """
     own = any(
-        type(method).learn is not Method.learn or type(method).after_batch is not Method.after_batch
+        type(method).learn is not Method.learn
+        or type(method).after_batch is not Method.after_batch
+        or method.steps_by_itself
         for method in step.methods
     )
     return step.network.device.type == "cuda" and not own and not step.counting and step.parallel.size == 1

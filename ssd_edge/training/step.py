@@ -34,6 +34,7 @@ class Step:
         self.learns_features = all(method.learns_features for method in self.methods)
         self.keeps_before = any(method.keeps_before for method in self.methods)
         self.watched = self.learns_features and any(type(m).see is not Method.see for m in self.methods)
+        self.directed = any(method.steps_by_itself for method in self.methods)
         # A method with an update of its own gets whole batches: nothing of it is summed over processes.
         own_update = any(type(method).learn is not Method.learn or method.whole_batches for method in self.methods)
         self.dealt = ALONE if own_update else self.parallel
@@ -130,11 +131,24 @@ class Step:
         values = [g.values if isinstance(g, RowGradient) else g for g in gradients]
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in (*values, readout)]))
         rate = self.learning.learning_rate * (self.learning.clip_norm / (norm + CLIP_EPSILON)).clamp_max(1.0)
+        if self.directed:
+            rate = self.direct(gradients, readout, rate)
         for layer, gradient in zip(self.network.topk_layers, gradients, strict=False):
             self.move_rows(layer, gradient, rate)
         self.network.readout_weight.sub_(rate * readout)
         if self.learning.nonnegative:
             self.network.readout_weight.clamp_min_(0.0)
+
+    def direct(self, gradients: list[RowGradient | Tensor], readout: Tensor, rate: Tensor) -> Tensor:
+        """Clip in place, and let a method put a step of its own in the gradients' place; returns the step size."""
+        lr, network = self.learning.learning_rate, self.network
+        for gradient in (*gradients, readout):
+            (gradient.values if isinstance(gradient, RowGradient) else gradient).mul_(rate / lr)
+        named = {f"layers.{i}.weight": g for i, g in enumerate(gradients)} | {"readout_weight": readout}
+        weights = dict(network.named_parameters())
+        for method in self.methods:
+            method.direct(named, weights, lr)
+        return torch.full_like(rate, lr)
 
     def gradient_of(self, layer: TopKLayer) -> RowGradient | Tensor:
         """The gradient of W, pruned entries 0."""
