@@ -21,8 +21,8 @@ from ssd_edge_runtime.names import MAX_NAME
 
 LONGEST_LINE = 1 << 24
 """Characters of a line of text."""
-TEXT_FACTOR = 4
-"""Bytes in memory for one of a table's text."""
+TEXT_FACTOR = 6
+"""Bytes in memory for one of a table's text; so many where it has a single column, else four."""
 WIDEST = 5
 """Bytes in memory for one of an array: uint8 values become float32 beside it."""
 LONGEST_AXIS = 1 << 62

@@ -99,7 +99,7 @@ def test_a_table_larger_than_the_memory(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(limits, "free_memory", lambda: 1 << 20)
     path = tmp_path / "data.csv"
     path.write_text("1,2,a\n" * 60_000)
-    with pytest.raises(DataError, match=r"data.csv: needs about 1 MB of memory, 1 MB are free"):
+    with pytest.raises(DataError, match=r"data.csv: needs about 2 MB of memory, 1 MB are free"):
         load_data(path)
 
 
