@@ -17,6 +17,7 @@ from ssd_edge_export import ExportOptions, PruneOptions, export_model, prune, ve
 from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.sparse.sketch import Sketch
+from ssd_edge_runtime.state import COSINE_EPSILON
 
 pytestmark = pytest.mark.usefixtures("trial_here")
 
@@ -26,12 +27,13 @@ STAGES = {
     "both": {"center": 0.5, "sketch": 20},
     "normalized first": {"normalize": "both"},
     "share after": {"center": 0.3, "normalize": "after"},
+    "cosine": {"center": 0.5, "activation": "cosine"},
 }
 SHORT = {"tasks": 5, "until_task": 2, "hidden": (60,), "k": (5,), "epochs": 1, "nonnegative": False}
 
 
 def digits(**options: object) -> Run:
-    return train("digits", **SHORT, **options)
+    return train("digits", **(SHORT | options))
 
 
 def by_hand(run: Run, x: np.ndarray) -> np.ndarray:
@@ -149,3 +151,34 @@ def test_the_mean_on_the_command_line(tmp_path: Path, words: str, center: float)
     assert result.exit_code == 0, result.stderr
     json.loads(result.stdout)
     assert Run.load(tmp_path / "run").config.center == center
+
+
+@pytest.mark.parametrize("hidden", [(60,), (60, 40)], ids=["one layer", "two layers"])
+def test_pruned_rows_compare_directions(tmp_path: Path, hidden: tuple[int, ...]) -> None:
+    """From training to a device that learns, in every engine: over the length of what a row sees."""
+    k = (5,) * len(hidden)
+    run = prune(digits(activation="cosine", hidden=hidden, k=k), PruneOptions(density=0.3))
+    path = export_model(run, tmp_path / "model.onnx", ExportOptions(values="float32"))
+    report = verify(path, against=run)
+    assert report.ok, report.as_dict()
+    x = run.training_data().x[:40]
+    state = model_file.load(path)
+    u, w = by_hand(run, x), state.layers[0].weights
+    support = np.zeros(w.shape)
+    support[w.row_of_entry(), w.columns] = 1
+    wanted = np.maximum(u @ w.to_dense().T.astype(float), 0) / np.sqrt(u**2 @ support.T + COSINE_EPSILON)
+    found = run.network.layers[0].activate(run.network.preprocess(torch.from_numpy(x)))
+    np.testing.assert_allclose(found.detach().numpy(), wanted, atol=2e-6)
+    model = EdgeModel.load(path, engine="csr")
+    model.partial_fit(x, np.array(["new"] * len(x)))
+    model.save(path)
+    both = [EdgeModel.load(path, engine=engine).logits(x) for engine in ("csr", "onnxruntime")]
+    np.testing.assert_allclose(*both, atol=2e-5)
+    assert model_file.describe(path)["layers"][0]["activation"] == "cosine"
+
+
+def test_a_closed_form_needs_plain_layers(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="activation cosine goes with the gradient readout"):
+        digits(activation="cosine", readout="analytic")
+    with pytest.raises(OptionError, match="activation must be"):
+        digits(activation="cosinus")

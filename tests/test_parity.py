@@ -19,6 +19,9 @@ SHAPES = {
     "two layers": {"widths": (30, 25), "density": 0.4},
     "normalized first, centered": {"normalized_first": True, "center": True},
     "sketched": {"normalized_first": True, "center": True, "sketch": 7},
+    "cosine": {"density": 0.3, "activation": "cosine"},
+    "cosine, rows of several lengths": {"density": 0.3, "uniform": False, "activation": "cosine"},
+    "cosine, dense": {"activation": "cosine"},
     "sketched, pruned": {"sketch": 13, "density": 0.5, "uniform": False},
 }
 DISTILLED = {
@@ -43,6 +46,7 @@ def torch_twin(state: ModelState) -> TopKNetwork:
         masks=masks,
         normalized_first=state.normalized_first,
         sketch=state.sketch,
+        activation=state.layers[0].activation,
     )
     network.add_classes(state.classes)
     network.readout_weight.data = torch.from_numpy(np.array(state.readout.weights))
@@ -136,3 +140,34 @@ def follow(distill: str, shape: dict, switch: float | None, batch: int = 8, prot
     network.eval()
     x, _ = samples(3, 40, classes=5)
     np.testing.assert_allclose(device.logits(x), network(torch.from_numpy(x)).detach().numpy(), atol=2e-5)
+
+
+@pytest.mark.parametrize("distill", DISTILLED)
+@pytest.mark.parametrize("switch", [None, 400.0], ids=["complete", "switching"])
+def test_every_step_through_two_cosine_layers(distill: str, switch: float | None) -> None:
+    """From the same weights each time: any change of a last bit grows a hundredfold in sixty steps."""
+    options = DistillOptions(**DISTILLED[distill])
+    learning = LearningOptions(learning_rate=0.2, batch_size=8, readout_init=0.1, distill=options, switch=switch)
+    state = gradient_state(learning=learning, widths=(30, 25), density=0.4, activation="cosine")
+    twin = torch_twin(state)
+    if switch is not None:
+        start_switching(state, twin, switch)
+    trainer, device = Trainer(twin, learning, DISTILLED[distill]), EdgeModel(state)
+    for task, classes in enumerate((3, 5)):
+        x, y = samples(1 + task, 240, classes=classes)
+        y[:5] = np.arange(5) % classes  # a new class opens the boundary, in the first batch
+        if task:
+            trainer.boundary()
+            twin.add_classes(["3", "4"], learning)
+        for start in range(0, len(x), 8):
+            trainer.learn(x[start : start + 8], y[start : start + 8])
+            device.partial_fit(x[start : start + 8], y[start : start + 8])
+            pairs = [(twin.readout_weight, device.state.readout.weights)]
+            for layer, learned in zip(twin.topk_layers, device.state.layers, strict=True):
+                pairs.append((layer.weight, learned.weights.to_dense()))
+                np.testing.assert_array_equal(learned.activation_count, layer.activation_count.numpy())
+            for tensor, array in pairs:
+                np.testing.assert_allclose(array, tensor.detach().numpy(), atol=3e-6)
+                tensor.data.copy_(torch.from_numpy(np.array(array)))
+    moved = np.abs(device.state.layers[0].weights.values - state.layers[0].weights.values).max()
+    assert moved > 0.01

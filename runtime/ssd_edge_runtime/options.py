@@ -14,6 +14,7 @@ FrequencyScope = Literal["task", "all"]
 Solver = Literal["lda", "ridge"]
 ReadoutKind = Literal["gradient", "analytic"]
 ValuesType = Literal["float32", "float16", "int8"]
+Activation = Literal["plain", "cosine"]
 Priors = Literal["solver", "equal", "counts"]
 MAX_COUNT = 2**63 - 1
 """The largest number that a file holds."""

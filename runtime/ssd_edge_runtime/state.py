@@ -11,7 +11,7 @@ import numpy as np
 from ssd_edge_runtime.arrays import Float32, Float64, Int32, Int64
 from ssd_edge_runtime.input_facts import UNKNOWN, InputFacts
 from ssd_edge_runtime.ledger.ledger import Ledger
-from ssd_edge_runtime.options import AnalyticOptions, LearningOptions, ReadoutKind, ValuesType
+from ssd_edge_runtime.options import Activation, AnalyticOptions, LearningOptions, ReadoutKind, ValuesType
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.sparse.sketch import Sketch
 
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from ssd_edge_runtime.encoder import Encoder
 
 
+COSINE_EPSILON = 1e-3
+"""Added to the square of what a row sees of an input of length 1: one that sees next to nothing stays still."""
+
+
 @dataclass(eq=False)
 class Layer:
     """A Top-K hidden layer: ``a = relu(W u)``, ``z = relu(a - I)``, I the (k+1)-th largest of ``a``.
 
+    With the cosine activation ``a_i`` is divided by ``sqrt(sum u_j^2 + COSINE_EPSILON)``, j over the support of
+    row i: a sparse row then compares directions, not how much of u stands under its support.
     The counts say in how many samples each of the n neurons had ``z > 0``. While learning, where the GABA switch
     has not closed, ``z = relu(a - g I)`` (Bricken et al., ICLR 2023).
     """
@@ -42,6 +48,7 @@ class Layer:
     inhibition_count: Int64 | None = None
     """(n,), c of the GABA switch: in how many steps' samples each neuron fired, at most s; None where inhibition
     is complete."""
+    activation: Activation = "plain"
 
     def gate(self, switch: float | None) -> Float32 | None:
         """``g = clip(-1 + 2 c / s, -1, 1)``, float32 (n,): how much of I each neuron feels while learning.

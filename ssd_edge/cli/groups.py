@@ -12,7 +12,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Network": (
         *("--encoder", "--encoder-weights", "--encoder-size", "--hidden", "--k", "--center"),
-        *("--normalize", "--sketch", "--nonnegative", "--readout-init", "--switch", "--width"),
+        *("--normalize", "--activation", "--sketch", "--nonnegative", "--readout-init", "--switch", "--width"),
     ),
     "Readout": ("--readout", "--base-tasks", "--solver", "--rho", "--priors", "--min-samples"),
     "Learning": (

@@ -78,6 +78,8 @@ def training_options(function: Any) -> Any:
                      help="Subtract this share of the mean [0; analytic: 1; no SHARE: 1]."),
         click.option("--normalize", type=choice(["after", "both"]),
                      help="After that alone, or before it, too [both with 0 < SHARE < 1 or a sketch]."),
+        click.option("--activation", type=choice(["plain", "cosine"]),
+                     help="cosine: over the length of what a row sees, for what will be pruned [plain]."),
         click.option("--sketch", type=int, metavar="SUMS",
                      help="Hash the input to so many signed sums, which the first layer sees [none]."),
         click.option("--density", type=float,

@@ -42,6 +42,6 @@ def forward_with_outputs(task: Task, u: Tensor) -> tuple[list[Tensor], list[Tens
     inputs, outputs = [u], []
     for layer in task.network.topk_layers:
         outputs.append(torch.nn.functional.linear(inputs[-1], layer.weight).requires_grad_())
-        inputs.append(layer.inhibit(torch.relu(outputs[-1])))
+        inputs.append(layer.inhibit(layer.over_lengths(torch.relu(outputs[-1]), inputs[-1])))
     logits = task.network.readout(inputs[-1])
     return [value.detach() for value in inputs], outputs, logits

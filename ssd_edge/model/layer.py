@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ssd_edge.model.linear import relu_linear
 from ssd_edge_runtime.errors import OptionError
+from ssd_edge_runtime.options import Activation
+from ssd_edge_runtime.state import COSINE_EPSILON
 
 
 class TopKLayer(nn.Module):
@@ -30,11 +33,20 @@ class TopKLayer(nn.Module):
     class_count: Tensor
     """int64 (classes, n), the same per class."""
 
-    def __init__(self, weight: Tensor, k: int, *, classes: int = 0, mask: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        k: int,
+        *,
+        classes: int = 0,
+        mask: Tensor | None = None,
+        activation: Activation = "plain",
+    ) -> None:
         super().__init__()
         hidden = weight.shape[0]
         OptionError.unless(1 <= k < hidden, f"k must be between 1 and hidden - 1 ({hidden - 1}), got {k}")
         self.k = k
+        self.activation = activation
         self.switch: float | None = None
         """s; None where inhibition is complete from the start."""
         self.sparse_backward = False
@@ -50,8 +62,16 @@ class TopKLayer(nn.Module):
         return self.inhibit(self.activate(x))
 
     def activate(self, x: Tensor) -> Tensor:
-        """``a = relu(W x)``, float32 (N, n): the activations before the Top-K."""
-        return relu_linear(x, self.weight, sparse=self.sparse_backward)
+        """``a = relu(W x)``, float32 (N, n), cosine: over lengths: the activations before the Top-K."""
+        return self.over_lengths(relu_linear(x, self.weight, sparse=self.sparse_backward), x)
+
+    def over_lengths(self, a: Tensor, x: Tensor) -> Tensor:
+        """With the cosine activation ``a`` over the length of what each row sees of ``x``, else ``a``."""
+        if self.activation == "plain":
+            return a
+        squares, mask = x * x, self.mask
+        seen = squares.sum(1, keepdim=True) if mask is None else functional.linear(squares, mask.float())
+        return a / torch.sqrt(seen + COSINE_EPSILON)
 
     def inhibit(self, a: Tensor, *, fully: bool = False) -> Tensor:
         """``z = relu(a - g I)``, float32 (N, n); ``fully``: g = 1, also while training."""

@@ -15,7 +15,7 @@ from ssd_edge.model.initialize import initial_weight
 from ssd_edge.model.layer import TopKLayer
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.network.first_rows import initial_rows
-from ssd_edge_runtime.options import FrequencyScope, LearningOptions
+from ssd_edge_runtime.options import Activation, FrequencyScope, LearningOptions
 from ssd_edge_runtime.sparse.sketch import Sketch
 
 EPSILON = 1e-12
@@ -48,6 +48,7 @@ class TopKNetwork(nn.Module):
         masks: Sequence[Tensor | None] | None = None,
         normalized_first: bool = False,
         sketch: Sketch | None = None,
+        activation: Activation = "plain",
     ) -> None:
         super().__init__()
         OptionError.unless(
@@ -55,7 +56,7 @@ class TopKNetwork(nn.Module):
         )
         masks = masks or [None] * len(weights)
         self.layers = nn.ModuleList(
-            TopKLayer(w, n, mask=mask) for w, n, mask in zip(weights, k, masks, strict=True)
+            TopKLayer(w, n, mask=mask, activation=activation) for w, n, mask in zip(weights, k, masks, strict=True)
         )
         self.input_shape = tuple(int(n) for n in input_shape)
         self.epsilon = EPSILON

@@ -39,6 +39,7 @@ def network_to_tensors(network: TopKNetwork, prefix: str = "") -> tuple[dict[str
         "samples_seen": network.samples_seen,
         "task_samples": network.task_samples,
         "normalized_first": network.normalized_first,
+        "activation": network.topk_layers[0].activation,
         "sketch": None if network.sketch is None else network.sketch.width,
     }
     return {prefix + name: tensor.cpu().clone().contiguous() for name, tensor in tensors.items()}, description
@@ -56,6 +57,7 @@ def network_from_tensors(tensors: dict[str, Tensor], description: dict[str, Any]
         center=own.get("center"),
         masks=[own.get(f"hidden{i}.mask") for i in numbers],
         normalized_first=description.get("normalized_first", False),
+        activation=description.get("activation", "plain"),
         sketch=Sketch(own["sketch.sums"].numpy(), own["sketch.signs"].numpy(), sums) if sums else None,
     )
     network.add_classes(description["classes"])

@@ -13,6 +13,7 @@ from ssd_edge.training.task_options import TaskOptions, check_positive, flag
 from ssd_edge.training.toml import read_toml, write_toml
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.options import (
+    Activation,
     AnalyticOptions,
     DistillOptions,
     LearningOptions,
@@ -52,6 +53,8 @@ class TrainConfig(TaskOptions):
     normalize: Normalize | None = None
     """Divide each sample by its length ``after`` the mean is subtracted, or before it, too (``both``); None: both
     where a share of the mean between 0 and 1 is subtracted or the input is sketched, else after."""
+    activation: Activation = "plain"
+    """``cosine`` divides what a row answers by the length of what it sees, for networks that are to be pruned."""
     sketch: int | None = None
     """The first layer sees so many signed sums of the input, drawn by the seed; None: the input itself."""
     density: float = 1.0
@@ -93,6 +96,11 @@ class TrainConfig(TaskOptions):
         )
         OptionError.unless(self.switch >= 0.0, f"switch must not be negative, got {self.switch}")
         OptionError.unless(self.seed >= 0, f"seed must not be negative, got {self.seed}")
+        require_choice("activation", self.activation, get_args(Activation))
+        OptionError.unless(
+            self.activation == "plain" or (self.readout or self.spec.readout) == "gradient",
+            "activation cosine goes with the gradient readout",
+        )
         require_choice("device", self.device, get_args(DeviceChoice))
         if self.readout is not None:
             require_choice("readout", self.readout, get_args(ReadoutKind))

@@ -116,6 +116,7 @@ class Trainer:
             masks=masks,
             normalized_first=first_too,
             sketch=sketch,
+            activation=self.config.activation,
         )
 
     def supports(

@@ -46,12 +46,15 @@ def gradient_state(
     learning: LearningOptions | None = None,
     normalized_first: bool = False,
     sketch: int | None = None,
+    activation: str = "plain",
 ) -> ModelState:
     rng = np.random.default_rng(seed)
     layers, width = [], sketch or d
     for number, n in enumerate(widths, start=1):
         layers.append(random_layer(rng, number, n, width, k, classes, density, uniform))
         width = n
+    for layer in layers:
+        layer.activation = activation  # type: ignore[assignment]
     readout = Readout("gradient", np.abs(rng.standard_normal((classes, width))).astype(np.float32), None)
     return ModelState(
         input_shape=(d,),

@@ -56,6 +56,7 @@ def build_state(
     switch: float | None = None,
     normalized_first: bool = False,
     sketch: int | None = None,
+    activation: str = "plain",
     seed: int = 0,
 ) -> ModelState:
     """A small random model with learning state; weights are rounded to what ``values`` holds."""
@@ -71,6 +72,7 @@ def build_state(
             task_count=counts(rng, widths[at]),
             class_count=counts(rng, classes, widths[at]),
             inhibition_count=None if switch is None else counts(rng, widths[at]),
+            activation=activation,  # type: ignore[arg-type]
         )
         for at in range(1, len(widths))
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ from torch.nn import functional
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.options import LearningOptions
-from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.state import COSINE_EPSILON, Layer, ModelState
+
+
+def _support(layer: Layer) -> Tensor | None:
+    """What each row of a cosine layer sees, as ones, float32 (n, d)."""
+    if layer.activation == "plain":
+        return None
+    return torch.from_numpy(replace(layer.weights, values=layer.weights.ones).to_dense())
 
 
 class TorchEngine:
@@ -29,6 +37,7 @@ class TorchEngine:
         self._analytic = state.readout.kind == "analytic"
         self._options = state.learning or LearningOptions()
         dense = [torch.from_numpy(layer.weights.to_dense()) for layer in state.layers]
+        self._supports = [_support(layer) for layer in state.layers]
         self.hidden = [weight.requires_grad_(not self._analytic) for weight in dense]
         self._readout = torch.from_numpy(state.readout.weights.copy()).requires_grad_(not self._analytic)
         self._bias = None if state.readout.bias is None else torch.from_numpy(state.readout.bias.copy())
@@ -87,8 +96,10 @@ class TorchEngine:
             code = functional.linear(code, self._sketch)
         code = self._unit(code)
         codes = []
-        for weight, k in zip(self.hidden, self._k, strict=True):
+        for weight, k, support in zip(self.hidden, self._k, self._supports, strict=True):
             active = functional.linear(code, weight).relu()
+            if support is not None:
+                active = active / (functional.linear(code * code, support) + COSINE_EPSILON).sqrt()
             threshold = active.detach().topk(k + 1, dim=1).values[:, -1:]
             code = (active - threshold).relu()
             codes.append(code)

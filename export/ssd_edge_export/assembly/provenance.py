@@ -16,8 +16,8 @@ from ssd_edge_runtime import __version__
 from ssd_edge_runtime.arrays import Int64
 
 TRAINING = (
-    *("seed", "hidden", "k", "center", "normalize", "sketch", "nonnegative", "epochs", "batch_size", "lr"),
-    *("tasks", "base_tasks"),
+    *("seed", "hidden", "k", "center", "normalize", "sketch", "activation", "nonnegative", "epochs"),
+    *("batch_size", "lr", "tasks", "base_tasks"),
 )
 
 

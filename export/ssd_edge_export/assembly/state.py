@@ -220,9 +220,11 @@ def _layer(
     inhibition = None if switch is None else layer.inhibition_count.cpu().numpy().clip(max=ceil(switch))
     if counted is None:
         empty: Int64 = np.zeros(n, np.int64)
-        return Layer(name, matrix, k, empty, empty.copy(), np.zeros((classes, n), np.int64), inhibition)
+        per_class = np.zeros((classes, n), np.int64)
+        return Layer(name, matrix, k, empty, empty.copy(), per_class, inhibition, layer.activation)
     counts = counted.layers[number - 1]
-    return Layer(name, matrix, k, counts.activation_count, counts.task_count, counts.class_count, inhibition)
+    counted_in = (counts.activation_count, counts.task_count, counts.class_count)
+    return Layer(name, matrix, k, *counted_in, inhibition, layer.activation)
 
 
 def after_boundary(state: ModelState) -> ModelState:

@@ -36,10 +36,13 @@ def imitate(
 ) -> None:
     """Fit the student's kept weights, then its V, to the teacher's answers on x float32 (N, *input_shape).
 
+    Kept weights of cosine layers stay as they are: what they answer is not linear in them.
+
     ``activities``: the teacher's. No label is used. ``progress`` counts the samples of each pass.
     """
-    counts = [seen.activation_count for seen in activities]
-    fit_rows(student, teacher, x, counts, nonnegative=nonnegative, progress=progress)
+    if all(layer.activation == "plain" for layer in student.topk_layers):
+        counts = [seen.activation_count for seen in activities]
+        fit_rows(student, teacher, x, counts, nonnegative=nonnegative, progress=progress)
     refit_readout(student, teacher, x, nonnegative=nonnegative, progress=progress)
 
 

@@ -29,6 +29,7 @@ def network_of(state: ModelState) -> TopKNetwork:
         masks=masks,
         normalized_first=state.normalized_first,
         sketch=state.sketch,
+        activation=state.layers[0].activation,
     )
     network.epsilon = state.epsilon
     network.add_classes(state.classes)

@@ -17,6 +17,7 @@ from ssd_edge_runtime.encoder import Encoder, EncoderSession
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.memory import free_memory
 from ssd_edge_runtime.network.engines import CSREngine, folding_bytes
+from ssd_edge_runtime.network.forward import forward
 from ssd_edge_runtime.network.preprocess import preprocess
 from ssd_edge_runtime.onnx.session import open_session
 from ssd_edge_runtime.state import ModelState
@@ -102,12 +103,8 @@ def term_scale(state: ModelState, samples: Float32) -> float:
 
     Rounding errors are in proportion to this: not to ``z = a - I``, which may be a small difference.
     """
-    u = preprocess(samples.reshape(len(samples), -1), state).T
-    for layer in state.layers:
-        a = np.maximum(layer.weights.matmat(np.ascontiguousarray(u.T, np.float32)).T, 0.0)
-        inhibition = -np.partition(-a, layer.k, axis=1)[:, layer.k : layer.k + 1]
-        u = np.maximum(a - inhibition, 0.0)
-    terms = np.where(u > 0.0, a, 0.0) @ np.abs(state.readout.weights).T
+    last = forward(state.layers, preprocess(samples.reshape(len(samples), -1), state))[-1]
+    terms = np.where(last.codes.to_dense() > 0.0, last.h.T, 0.0) @ np.abs(state.readout.weights).T
     bias = 0.0 if state.readout.bias is None else np.abs(state.readout.bias)
     return float(np.max(terms + bias)) or 1.0
 

@@ -165,13 +165,16 @@ class Teacher:
         self._slot[self._columns.view[size[-1] :]] = -1
         self._columns.size = self._readout.size = size[-1]
 
-    def hidden(self, layer: int, h: Float32, u: Float32) -> Float32:
-        """The teacher's ``h`` (n, N) on input ``u`` (d, N), from the student's on the same input."""
+    def hidden(self, layer: int, h: Float32, u: Float32, scale: Float32 | None) -> Float32:
+        """The teacher's ``h`` (n, N) on input ``u`` (d, N), from the student's ``h`` and ``scale`` on the same."""
         old = self._old[layer]
         if not old.rows.size:
             return h
         h = h.copy()
-        h[old.rows] = hidden(old.matrix(), u)
+        own = hidden(old.matrix(), u)
+        if scale is not None:
+            own *= scale[old.rows] if len(scale) > 1 else scale
+        h[old.rows] = own
         return h
 
     def read_out(self, codes: Codes, transposed: Float32) -> Float32:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.gradient.distill import kl_gradient
 from ssd_edge_runtime.gradient.teacher import Teacher
-from ssd_edge_runtime.network.forward import LayerPass, hidden, softmax
+from ssd_edge_runtime.network.forward import LayerPass, cosine_scale, hidden, softmax
 from ssd_edge_runtime.options import DistillOptions
 from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.sparse.topk import top_k
@@ -37,11 +37,14 @@ def teacher_forward(
     """Run the teacher on the student's batch; of its first layer only the changed rows are computed."""
     outputs, codes, same = [], passes[0].codes, True
     for number, (layer, own) in enumerate(zip(state.layers, passes, strict=True)):
-        u, h = own.u, own.h
+        u, h, scale = own.u, own.h, own.scale
         if not same:
             u = codes.to_columns()
             h = hidden(layer.weights, u)
-        old = teacher.hidden(number, h, u)
+            if scale is not None:
+                scale = cosine_scale(layer.weights, u)
+                h *= scale
+        old = teacher.hidden(number, h, u, scale)
         same = same and old is own.h
         same = same and not own.gated
         codes = own.codes if same else top_k(old, layer.k)

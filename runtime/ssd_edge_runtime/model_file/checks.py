@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS
 from ssd_edge_runtime.names import CONTROL, MAX_NAME, check_names
+from ssd_edge_runtime.options import Activation
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.sparse.sketch import Sketch
 from ssd_edge_runtime.state import Layer, ModelState, Statistics, StoredTeacher
@@ -130,6 +131,10 @@ def check_layer(layer: Layer, name: str, width: int, classes: int) -> None:
         layer.weights.shape[1] == width, f"{name} takes {layer.weights.shape[1]} inputs, gets {width}"
     )
     EdgeModelError.unless(1 <= layer.k < rows, f"{name}: k must be between 1 and {rows - 1}, got {layer.k}")
+    EdgeModelError.unless(
+        layer.activation in get_args(Activation),
+        f"{name}: activation must be plain or cosine, got {layer.activation!r}",
+    )
     check_matrix(name, layer.weights)
     check_array(f"{name}.activation_count", layer.activation_count, "int64", rows)
     check_array(f"{name}.task_count", layer.task_count, "int64", rows)
@@ -181,6 +186,8 @@ def check_readout(state: ModelState) -> None:
     EdgeModelError.unless(
         readout.kind in ("gradient", "analytic"), f"readout must be gradient or analytic, got {readout.kind!r}"
     )
+    plain = all(layer.activation == "plain" for layer in state.layers)
+    EdgeModelError.unless(plain or readout.kind == "gradient", "cosine goes with the gradient readout")
     check_array("readout.weights", readout.weights, "float32", classes, n)
     EdgeModelError.unless(
         (readout.bias is None) == (readout.kind == "gradient"), "the analytic readout, and no other, has a bias"

@@ -151,8 +151,11 @@ def column_type(width: int) -> str:
     return "uint16" if width <= 1 << 16 else "int32"
 
 
-def choose_storage(matrix: CSRMatrix, values_type: ValuesType) -> Storage:
-    """The smallest of the three; ties go to dense, then gaps, which decode in fewer steps."""
+def choose_storage(matrix: CSRMatrix, values_type: ValuesType, *, keep_support: bool = False) -> Storage:
+    """The smallest of the three; ties go to dense, then gaps, which decode in fewer steps.
+
+    ``keep_support``: dense is not for a matrix with gaps, which it does not tell from zeros.
+    """
     rows, width = matrix.shape
     value_bytes = np.dtype(values_type).itemsize
     column_bytes = np.dtype(column_type(width)).itemsize
@@ -161,4 +164,6 @@ def choose_storage(matrix: CSRMatrix, values_type: ValuesType) -> Storage:
         "gaps": (matrix.nonzeros + count_fillers(matrix)) * (value_bytes + 1),
         "csr": matrix.nonzeros * (value_bytes + column_bytes) + 4 * (rows + 1),
     }
+    if keep_support and matrix.nonzeros < rows * width:
+        del sizes["dense"]
     return min(sizes, key=lambda storage: sizes[storage])

@@ -51,6 +51,7 @@ def describe_layer(
         "density": layer.weights.nonzeros / (layer.weights.shape[0] * inputs),
         "bytes": sum(size for name, size in sizes.items() if weight_of(name, layer.name)),
         "k": layer.k,
+        "activation": layer.activation,
         "storage": storage,
         "neurons": neuron_counts([layer], state.class_samples) if counted else None,
         "inhibited": inhibited(layer, state.switch),

@@ -23,13 +23,17 @@ def layer_shape(layer: Layer, storage: Storage) -> LayerShape:
         entries = rows * width
     elif storage == "gaps":
         entries += codecs.count_fillers(layer.weights)
-    return LayerShape(layer.name, rows, width, layer.k, storage, entries)
+    partial = storage == "dense" and layer.activation == "cosine" and layer.weights.nonzeros < entries
+    return LayerShape(layer.name, rows, width, layer.k, storage, entries, layer.activation, partial)
 
 
 def structure_of(state: ModelState, storages: list[Storage] | None = None) -> Structure:
     """How ``state`` is stored; by default each layer in its smallest storage."""
     if storages is None:
-        storages = [codecs.choose_storage(layer.weights, state.values_type) for layer in state.layers]
+        storages = [
+            codecs.choose_storage(layer.weights, state.values_type, keep_support=layer.activation == "cosine")
+            for layer in state.layers
+        ]
     return Structure(
         input_shape=state.input_shape,
         classes=len(state.classes),

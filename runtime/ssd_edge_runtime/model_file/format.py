@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from os import PathLike
 
+import numpy as np
+
 from ssd_edge_runtime.errors import EdgeModelError
 from ssd_edge_runtime.model_file.checks import check_state
 from ssd_edge_runtime.model_file.codecs import round_matrix, round_values
@@ -16,6 +18,7 @@ from ssd_edge_runtime.model_file.decode import decode
 from ssd_edge_runtime.model_file.encode import encode, inference_graph, structure_of
 from ssd_edge_runtime.model_file.header import read_header
 from ssd_edge_runtime.onnx.model_proto import model_message
+from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.state import ModelState
 
 
@@ -69,6 +72,14 @@ def to_dense_onnx(state: ModelState) -> bytes:
     :raises EdgeModelError: if parts of the state do not fit each other.
     """
     check_state(state)
-    dense = replace(state, values_type="float32")
+    layers = [replace(layer, weights=_without_zeros(layer.weights)) for layer in state.layers]
+    dense = replace(state, values_type="float32", layers=layers)
     graph = inference_graph(dense, structure_of(dense, ["dense"] * len(state.layers)))
     return model_message(graph).tobytes()
+
+
+def _without_zeros(matrix: CSRMatrix) -> CSRMatrix:
+    """The same with the smallest of numbers where an entry is zero: a dense matrix still tells its support."""
+    tiny = np.finfo(np.float32).tiny
+    values = np.where(matrix.values == 0.0, tiny, matrix.values)
+    return CSRMatrix(matrix.indptr, matrix.columns, values, matrix.shape)

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssd_edge_runtime.encoder.parts import OUTPUT as ENCODER_OUTPUT
+from ssd_edge_runtime.model_file.codecs import FILLER
 from ssd_edge_runtime.model_file.structure import LayerShape, Structure
 from ssd_edge_runtime.onnx.messages import attribute, graph_message, value_info
 from ssd_edge_runtime.onnx.protobuf import Message
 from ssd_edge_runtime.onnx.tensors import CODES, TensorSpec, little_endian, tensor_message
+from ssd_edge_runtime.state import COSINE_EPSILON
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.encoder import Encoder
@@ -27,21 +29,28 @@ OPERATORS = (
     "Div",
     "Flatten",
     "Gemm",
+    "Less",
     "MatMul",
     "Max",
     "Mul",
     "OneHot",
     "ReduceL2",
     "ReduceMin",
+    "ReduceSum",
     "Relu",
     "Reshape",
     "ScatterElements",
     "Slice",
     "Softmax",
+    "Sqrt",
     "Sub",
     "TopK",
 )
 """Every operator that a file may use outside its encoder, all of ONNX's default domain."""
+
+
+BOOL = 9
+"""ONNX's number of the one element type that no tensor of a file has."""
 
 
 class Graph:
@@ -186,11 +195,44 @@ def weight_nodes(graph: Graph, layer: LayerShape, values_type: str) -> str:
     return scaled(graph, name, dense, values_type, layer.rows)
 
 
+def support_nodes(graph: Graph, layer: LayerShape, weights: str) -> str:
+    """A one wherever W has an entry, float32 (rows, width)."""
+    name = layer.name
+    if layer.storage == "dense":
+        present = graph.node("Cast", [weights], f"{name}.present", to=BOOL)
+        return graph.node("Cast", [present], f"{name}.support", to=CODES["float32"])
+    if layer.storage == "gaps":
+        filler = graph.constant("filler", "int32", FILLER)
+        entry = graph.node("Less", [f"{name}.columns.int32", filler], f"{name}.is_entry")
+        ones = graph.node("Cast", [entry], f"{name}.entry", to=CODES["float32"])
+    else:
+        ones = graph.filled(f"{name}.entry", np.array(1, "<f4"), layer.entries)
+    inputs = [f"{name}.zeros", f"{name}.flat", ones]
+    dense = graph.node("ScatterElements", inputs, f"{name}.support.flat", axis=0, reduction="add")
+    return graph.node("Reshape", [dense, f"{name}.shape"], f"{name}.support")
+
+
+def length_nodes(graph: Graph, layer: LayerShape, u: str, weights: str) -> str:
+    """``sqrt(sum u_j^2 + COSINE_EPSILON)`` over each row's support, (batch, rows), or (batch, 1) without gaps."""
+    name = layer.name
+    squares = graph.node("Mul", [u, u], f"{name}.squares")
+    if layer.storage == "dense" and not layer.partial:
+        seen = graph.node(
+            "ReduceSum", [squares, graph.constant("axis1", "int64", [1])], f"{name}.seen", keepdims=1
+        )
+    else:
+        seen = graph.node("Gemm", [squares, support_nodes(graph, layer, weights)], f"{name}.seen", transB=1)
+    epsilon = graph.constant("cosine.epsilon", "float32", COSINE_EPSILON)
+    return graph.node("Sqrt", [graph.node("Add", [seen, epsilon], f"{name}.square")], f"{name}.length")
+
+
 def layer_nodes(graph: Graph, layer: LayerShape, values_type: str, u: str) -> str:
     """``a = relu(W u)``, ``z = relu(a - I)``, I the (k+1)-th largest of a; returns the name of z."""
     name = layer.name
     weights = weight_nodes(graph, layer, values_type)
     a = graph.node("Gemm", [u, weights], f"{name}.h", transB=1)
+    if layer.activation == "cosine":
+        a = graph.node("Div", [a, length_nodes(graph, layer, u, weights)], f"{name}.cosine")
     a = graph.node("Relu", [a], f"{name}.a")
     count = graph.constant(f"{name}.k", "int64", [layer.k + 1])
     graph.node("TopK", [a, count], f"{name}.top", f"{name}.top.indices", axis=1, sorted=0)

@@ -17,7 +17,14 @@ from ssd_edge_runtime.model_file.learning_tensors import LearningShape, TeacherS
 from ssd_edge_runtime.model_file.strict_json import Section
 from ssd_edge_runtime.model_file.structure import MAX_ENTRIES, MAX_LAYERS, LayerShape, Structure
 from ssd_edge_runtime.onnx.protobuf import MAX_FIELDS
-from ssd_edge_runtime.options import AnalyticOptions, DistillOptions, LearningOptions, ReadoutKind, ValuesType
+from ssd_edge_runtime.options import (
+    Activation,
+    AnalyticOptions,
+    DistillOptions,
+    LearningOptions,
+    ReadoutKind,
+    ValuesType,
+)
 from ssd_edge_runtime.sparse.exact import BITS, LEAST_BITS
 from ssd_edge_runtime.state import ModelState
 
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from ssd_edge_runtime.encoder import EncoderShape
 
 STORAGES: tuple[Storage, ...] = ("gaps", "csr", "dense")
+ACTIVATIONS: tuple[Activation, ...] = ("plain", "cosine")
 VALUES: tuple[ValuesType, ...] = ("float32", "float16", "int8")
 OPTIONAL = ("priors", "min_samples", "switch", "inhibition", "protect", "code_bits")
 """Keys that stand in a manifest only where they are not the default; files of the first version lack them."""
@@ -56,6 +64,7 @@ def encode(state: ModelState, structure: Structure, learning_shape: LearningShap
     """The manifest of ``state`` as ``structure`` stores it; ``learning_shape`` None leaves learning out."""
     layers = [
         {"name": s.name, "shape": [s.rows, s.width], "k": s.k, "storage": s.storage, "entries": s.entries}
+        | ({"activation": s.activation} if s.activation != "plain" else {})
         for s in structure.layers
     ]
     keep = learning_shape is not None
@@ -105,9 +114,11 @@ def _layer(value: Any, number: int) -> LayerShape:
     name = section.text("name", f"hidden{number}")
     EdgeModelError.unless(rows * width <= MAX_ENTRIES, f"{name} is {rows} x {width}, beyond {MAX_ENTRIES} entries")
     storage: Storage = section.text("storage", *STORAGES)  # type: ignore[assignment]
-    shape = LayerShape(
-        name, rows, width, section.count("k", 1, rows - 1), storage, section.count("entries", 0, MAX_ENTRIES)
-    )
+    activation: Activation = "plain"
+    if "activation" in section.values:
+        activation = section.text("activation", *ACTIVATIONS)  # type: ignore[assignment]
+    k, entries = section.count("k", 1, rows - 1), section.count("entries", 0, MAX_ENTRIES)
+    shape = LayerShape(name, rows, width, k, storage, entries, activation)
     section.end()
     return shape
 
@@ -230,6 +241,9 @@ def _learning_shape(value: Any, structure: Structure) -> LearningShape:
     for layer, flag in zip(structure.layers, supports, strict=True):
         EdgeModelError.unless(
             not flag or layer.storage == "dense", f"{layer.name} is not dense, so it needs no support"
+        )
+        EdgeModelError.unless(
+            not flag or layer.activation == "plain", f"{layer.name} is cosine, so its support must not be partial"
         )
     statistics, teacher = section.flag("statistics"), section.take("teacher")
     shape = _teacher_shape(teacher, layers, structure.classes) if teacher is not None else None

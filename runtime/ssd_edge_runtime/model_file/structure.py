@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from ssd_edge_runtime.model_file.codecs import Storage, column_type
-from ssd_edge_runtime.options import ReadoutKind, ValuesType
+from ssd_edge_runtime.options import Activation, ReadoutKind, ValuesType
 
 if TYPE_CHECKING:
     from ssd_edge_runtime.encoder import EncoderShape
@@ -27,6 +27,9 @@ class LayerShape:
     k: int
     storage: Storage
     entries: int
+    activation: Activation = "plain"
+    partial: bool = False
+    """A dense matrix whose zeros are no part of the support, as only files to compare with hold it."""
 
     @property
     def columns_type(self) -> str | None:

@@ -116,7 +116,9 @@ def decode_gaps(arrays: Arrays, layer: LayerShape) -> CSRMatrix:
 def decode_dense(arrays: Arrays, layer: LayerShape, learning: Arrays | None, partial: bool) -> CSRMatrix:
     """A layer stored dense: all entries where it learns, else those that are not zero."""
     stored = stored_values(arrays, layer.name)
-    if learning is None:
+    if layer.activation == "cosine":
+        support = np.ones(layer.entries, np.bool_)
+    elif learning is None:
         support = stored.values != 0
     elif partial:
         support = decode_support(learning[f"{layer.name}.support"], layer.entries, layer.name)
@@ -142,7 +144,8 @@ def decode_layer(layer: LayerShape, arrays: Arrays, learning: Arrays | None, man
         shape = manifest.learning_shape
         partial = shape is not None and shape.supports[manifest.structure.layers.index(layer)]
         weights = decode_dense(arrays, layer, learning, partial)
-    return Layer(layer.name, weights, layer.k, *decode_counts(learning, layer, manifest.structure.classes))
+    counts = decode_counts(learning, layer, manifest.structure.classes)
+    return Layer(layer.name, weights, layer.k, *counts, activation=layer.activation)
 
 
 def decode_readout(arrays: Arrays, manifest: Manifest) -> Readout:

@@ -126,7 +126,10 @@ def folding_bytes(state: ModelState) -> int:
 
 
 def _dense_entries(state: ModelState) -> int:
-    return sum(layer.weights.shape[0] * layer.weights.shape[1] for layer in state.layers)
+    """Of every layer; the support of a cosine one stands beside its weights."""
+    matrices = {"plain": 1, "cosine": 2}
+    shapes = [(matrices[layer.activation], *layer.weights.shape) for layer in state.layers]
+    return sum(count * rows * width for count, rows, width in shapes)
 
 
 def check_engine(engine: str) -> None:

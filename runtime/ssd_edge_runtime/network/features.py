@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssd_edge_runtime.state import ModelState
+from ssd_edge_runtime.state import Layer, ModelState
 
 
 def same_features(a: ModelState, b: ModelState) -> bool:
@@ -32,10 +32,17 @@ def features_digest(state: ModelState) -> str:
 
 def _plain(state: ModelState) -> list[Any]:
     """Numbers and flags, the shapes of the arrays among them."""
-    layers = [[layer.k, *layer.weights.shape, layer.weights.nonzeros] for layer in state.layers]
+    layers = [
+        [layer.k, *layer.weights.shape, layer.weights.nonzeros, *_activation(layer)] for layer in state.layers
+    ]
     sketch = None if state.sketch is None else state.sketch.width
     centered = state.center is not None
     return [list(state.input_shape), float(state.epsilon), centered, state.normalized_first, sketch, layers]
+
+
+def _activation(layer: Layer) -> list[str]:
+    """Its name; digests of earlier versions knew none but the plain one."""
+    return [] if layer.activation == "plain" else [layer.activation]
 
 
 def _arrays(state: ModelState) -> Iterator[NDArray[Any]]:

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.sparse.codes import Codes
 from ssd_edge_runtime.sparse.csr import CSRMatrix
 from ssd_edge_runtime.sparse.topk import top_k, top_k_gated
 from ssd_edge_runtime.sparse.workspace import workspace
-from ssd_edge_runtime.state import Layer
+from ssd_edge_runtime.state import COSINE_EPSILON, Layer
 
 BLOCK_VALUES = 2**17
 """Values of a block of samples, half a megabyte: larger blocks fall out of the cache between two rows of W."""
@@ -28,11 +29,19 @@ class LayerPass:
     u: Float32
     """Its input, contiguous (d, N)."""
     h: Float32
-    """``W u``, contiguous (n, N)."""
+    """``W u``, contiguous (n, N); with the cosine activation times ``scale``."""
     codes: Codes
     """``z``, N samples over n neurons; not a work array."""
     gated: bool = False
     """Whether some neurons were inhibited in part: more may have fired than are in the Top-K."""
+    scale: Float32 | None = None
+    """Cosine: one over the length of what each row sees, (n, N), or (1, N) where all rows see everything."""
+
+    def scale_at(self, neurons: NDArray[np.integer], samples: NDArray[np.integer]) -> Float32:
+        """``scale`` at pairs."""
+        assert self.scale is not None
+        found: Float32 = self.scale[neurons if len(self.scale) > 1 else 0, samples]
+        return found
 
 
 def block_size(width: int) -> int:
@@ -51,10 +60,29 @@ def forward(layers: Sequence[Layer], u: Float32, switch: float | None = None) ->
             u = passes[-1].codes.to_columns()
         h = workspace.array(layer.name, (layer.weights.shape[0], u.shape[1]))
         hidden(layer.weights, u, h)
+        scale = None
+        if layer.activation == "cosine":
+            scale = cosine_scale(layer.weights, u, workspace.array(f"{layer.name}.scale", h.shape))
+            h *= scale
         gate = layer.gate(switch)
         codes = top_k(h, layer.k) if gate is None else top_k_gated(h, layer.k, gate)
-        passes.append(LayerPass(u, h, codes, gated=gate is not None))
+        passes.append(LayerPass(u, h, codes, gated=gate is not None, scale=scale))
     return passes
+
+
+def cosine_scale(weights: CSRMatrix, u: Float32, out: Float32 | None = None) -> Float32:
+    """``1 / sqrt(sum u_j^2 + COSINE_EPSILON)``, j over each row's support: float32 (d, N) -> (n, N).
+
+    (1, N) for a matrix without gaps. ``out``: contiguous float32 (n, N) to write into and return.
+    """
+    squares = np.square(u, out=workspace.array("squares", u.shape))
+    if weights.nonzeros == weights.shape[0] * weights.shape[1]:
+        seen: Float32 = squares.sum(axis=0, keepdims=True)
+    else:
+        seen = weights.sums(squares, out)
+    seen += np.float32(COSINE_EPSILON)
+    np.sqrt(seen, out=seen)
+    return np.reciprocal(seen, out=seen)
 
 
 def hidden(weights: CSRMatrix, u: Float32, out: Float32 | None = None) -> Float32:

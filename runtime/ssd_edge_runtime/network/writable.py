@@ -38,6 +38,7 @@ def _writable_layer(layer: Layer) -> Layer:
         layer.task_count.copy(),
         _by_neuron(layer.class_count),
         None if layer.inhibition_count is None else layer.inhibition_count.copy(),
+        layer.activation,
     )
 
 

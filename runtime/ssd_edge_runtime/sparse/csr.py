@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,18 @@ class CSRMatrix:
         dense = np.zeros(self.shape, np.float32)
         dense[self.row_of_entry(), self.columns] = self.values
         return dense
+
+    @cached_property
+    def ones(self) -> Float32:
+        """A one for every stored entry, float32 (nnz)."""
+        return np.ones(self.nonzeros, np.float32)
+
+    def sums(self, x: Float32, out: Float32 | None = None) -> Float32:
+        """Sum over each row's support of ``x``, samples in columns, float32 (columns, N) -> (rows, N)."""
+        if x.shape[1] > 1:
+            return matmat(self.shape, self.indptr, self.columns, self.ones, x, out)
+        flat = None if out is None else out.ravel()
+        return matvec(self.shape, self.indptr, self.columns, self.ones, x.ravel(), flat).reshape(-1, 1)
 
     def matvec(self, x: Float32, out: Float32 | None = None) -> Float32:
         """``W x`` for one sample, float32 (columns,) -> (rows,). Unchecked: ``x`` must be contiguous float32.

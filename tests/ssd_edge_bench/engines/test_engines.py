@@ -29,6 +29,16 @@ def test_every_engine_computes_the_same_function(model: Path, tmp_path: Path, en
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("density", [0.3, 1.0])
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "onnxruntime-int8"])
+def test_cosine_layers_too(tmp_path: Path, engine: str, density: float) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model_file.to_bytes(gradient_state(widths=(30, 25), density=density, activation="cosine")))
+    x = np.random.default_rng(1).random((9, 20), np.float32)
+    found = open_engine(engine, prepare(engine, path, tmp_path), 1).predict(x)
+    np.testing.assert_allclose(found, EdgeModel.load(path, engine="csr").logits(x), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("engine", ["csr", "torch"])
 def test_learning_engines_learn_the_same(gradient_model: Path, engine: str) -> None:
     """One step without a teacher: dense torch and CSR agree on what the batch does to the logits.

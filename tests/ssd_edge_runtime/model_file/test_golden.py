@@ -21,6 +21,7 @@ from ssd_edge_runtime.state import Layer, ModelState, Readout, Statistics, Store
 
 GOLDEN = Path(__file__).parent / "golden"
 DIGESTS = {
+    "cosine-float32.onnx": "3661cba39de1e5d5df3e9fe0fc4b11446787bccc8efe0dfd1dde603116f4ea21",
     "sketch-float32.onnx": "6a7c2be9dd83dbb7c9e484a21bb689f68d284741f48df6f9d504803bc2161e47",
     "encoder-float32.onnx": "7a4b0809521288a43ce9cd1bd1f01e556144f2aca48209e241afa0ceba4203bf",
     "ledger-float32.onnx": "6b9ab4254e32a4565e013aca26acb6797383eb50ae5a7128bd244bed90ec1f9b",
@@ -114,6 +115,12 @@ def sketched() -> ModelState:
     return replace(state, sketch=Sketch(sums, signs, 2))
 
 
+def cosine() -> ModelState:
+    state = gradient()
+    state.layers[0].activation = "cosine"
+    return state
+
+
 def with_ledger() -> ModelState:
     part = Merged("café.onnx", "ab" * 32, "cd" * 32, ("1e" * 8,))
     entries = (
@@ -133,6 +140,7 @@ STATES = {
     "encoder-float32.onnx": encoded,
     "sketch-float32.onnx": sketched,
     "ledger-float32.onnx": with_ledger,
+    "cosine-float32.onnx": cosine,
 }
 
 

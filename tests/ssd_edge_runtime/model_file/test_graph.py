@@ -38,6 +38,10 @@ def reference(state: ModelState, x: np.ndarray) -> np.ndarray:
     z = u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), state.epsilon)
     for layer in state.layers:
         a = np.maximum(z @ layer.weights.to_dense().astype(np.float64).T, 0)
+        if layer.activation == "cosine":
+            support = np.zeros(layer.weights.shape)
+            support[layer.weights.row_of_entry(), layer.weights.columns] = 1
+            a /= np.sqrt(z**2 @ support.T + 1e-3)
         z = np.maximum(a - np.sort(a, axis=1)[:, [-layer.k - 1]], 0)
     logits = z @ state.readout.weights.T.astype(np.float64)
     return logits if state.readout.bias is None else logits + state.readout.bias
