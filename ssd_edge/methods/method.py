@@ -159,6 +159,10 @@ class Method:
     def after_task(self, task: Task) -> None:
         """Called after a task's last step, before the boundary."""
 
+    def report(self) -> dict[str, Any]:
+        """What it has to tell of a task that has ended; goes beside the task's figures into ``metrics.json``."""
+        return {}
+
     def tensors(self) -> dict[str, Tensor]:
         """What it must keep between steps, by name, for checkpoints."""
         return {}

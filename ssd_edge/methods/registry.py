@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssd_edge.methods.adagrad import Adagrad
 from ssd_edge.methods.classp import CLASSP
+from ssd_edge.methods.clnp import CLNP
 from ssd_edge.methods.ewc import EWC
 from ssd_edge.methods.finetune import Finetune
 from ssd_edge.methods.flymodel import FlyModel
@@ -36,7 +37,7 @@ METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
         *(SSD, SDMLP, Views, Finetune, Joint, Random, FlyModel),
-        *(LwF, EWC, SI, MAS, SET, RigL, SRigL, G2GNet, Adagrad, CLASSP),
+        *(LwF, EWC, SI, MAS, SET, RigL, SRigL, G2GNet, Adagrad, CLASSP, CLNP),
     )
 }
 """Every method by name: those of this package, and what was registered since."""

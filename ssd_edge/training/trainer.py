@@ -239,7 +239,10 @@ class Trainer:
             method.after_task(task)
         count(self.network, task, self.parallel)
         classes = list(self.sequence[self.position.task].classes)
-        self.measured.tasks.append({"classes": classes, "samples": len(task.y), "neurons": neurons(self.network)})
+        told: dict[str, Any] = {"neurons": neurons(self.network)}
+        for method in self.methods:
+            told |= method.report()
+        self.measured.tasks.append({"classes": classes, "samples": len(task.y), **told})
         self.pass_boundary()
         if self.config.analytic is not None:
             self.solve()
