@@ -147,8 +147,8 @@ class Checkpoints:
         self.whole = model.state.readout.kind == "gradient"
         """Whether a checkpoint is the whole state, as large as the file."""
         self._journal: Journal | None = None
-        self._owed: dict[int, bytes] = {}
-        """Records that are not known to be in the journal, by the places that they have there."""
+        self._ends: set[int] = set()
+        """Places in the journal of what is no lesson: of announcements."""
         self.count = 0
         """Checkpoints written, those of :meth:`go_on` included."""
 
@@ -164,9 +164,15 @@ class Checkpoints:
 
     def begin(self) -> None:
         """Start an empty journal in the place of any other."""
-        self._journal, self._owed = Journal.create(self.path, self._head(), seal=self._seal), {}
-        self._remember()
+        self._journal = None
+        self._remember()  # what was learned until now is in the file
+        self._open()
         self.count = 0
+
+    def _open(self, *lessons: bytes) -> Journal:
+        self._ends = set()
+        self._journal = Journal.create(self.path, self._head(), *lessons, seal=self._seal)
+        return self._journal
 
     def go_on(self, unfinished: Unfinished) -> list[str]:
         """Continue a journal whose plan is the same, from its last checkpoint; returns what was left out."""
@@ -183,21 +189,14 @@ class Checkpoints:
         flushed, ``sync``: it then outlives this process, but a power cut only from the next flush on. Raises
         OSError; the last checkpoint then stays, and the next one holds what this one should have.
         """
-        assert self._journal is not None
-        record = self._model.record(progress)
         if self.whole:
-            self._journal = Journal.create(self.path, self._head(), record, seal=self._seal)
+            self._open(self._model.record(progress))
         else:
-            self._append(self._journal, record, sync)
+            journal = self._journal or self._open()
+            self._ends = {place for place in self._ends if place < len(journal)}
+            # Broken off anywhere, the next one goes by what has come into the journal by then.
+            journal.append(self._model.record(progress, len(journal) - len(self._ends)), sync=sync)
         self.count += 1
-
-    def _append(self, journal: Journal, record: bytes, sync: bool) -> None:
-        """After those that could not be written: the model does not give a record twice."""
-        self._owed = {place: owed for place, owed in self._owed.items() if place >= len(journal)}
-        self._owed[len(journal) + len(self._owed)] = record
-        for owed in self._owed.values():
-            journal.append(owed, sync=sync)
-        self._owed = {}
 
     def flush(self) -> None:
         """Put on storage what was written without. Raises OSError."""
@@ -207,6 +206,7 @@ class Checkpoints:
     def announce(self, digest: str) -> None:
         """Note, before the result takes its place, which file it is; so it is recognized after a kill."""
         assert self._journal is not None
+        self._ends.add(len(self._journal))
         self._journal.append(records.encode({"kind": END, "digest": digest}, {}))
 
     def drop(self) -> None:

@@ -255,13 +255,13 @@ class EdgeModel:
             self._source = save_shared(self._shared, path, self._source, remarks, **options)
             return self._shared.state.generation
 
-    def record(self, progress: dict[str, int]) -> bytes:
+    def record(self, progress: dict[str, int], place: int | None = None) -> bytes:
         """What was learned since the last record, with ``progress`` on top: a checkpoint, for :meth:`replay`.
 
-        The first record begins to remember what is learned; call it before learning.
+        The first begins to remember. ``place``: how many are in a journal; one that is not there is given again.
         """
         with self._shared.learning:
-            return self._shared.record(progress)
+            return self._shared.record(progress, place)
 
     def replay(self, record: bytes) -> list[str]:
         """Learn again what a record holds, to the same bits; records of one model, in their order.

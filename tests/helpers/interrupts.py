@@ -10,7 +10,20 @@ from typing import Any
 
 OPERATIONS = dis.opname
 AFTER = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "RESUME", "JUMP_BACKWARD"}
-"""Behind these the interpreter looks for signals; and what they call may run out of memory."""
+"""Behind these the interpreter looks for signals."""
+NO_MEMORY = {
+    "CACHE", "COPY", "COPY_FREE_VARS", "END_ASYNC_FOR", "EXTENDED_ARG", "IS_OP", "KW_NAMES", "LOAD_CLOSURE",
+    "LOAD_CONST", "LOAD_DEREF", "LOAD_FAST", "NOP", "POP_EXCEPT", "POP_TOP", "PRECALL", "PUSH_EXC_INFO",
+    "PUSH_NULL", "RERAISE", "RESUME", "RETURN_VALUE", "STORE_DEREF", "STORE_FAST", "SWAP",
+}  # fmt: skip
+"""These take no memory, so they cannot run out of it; nor do jumps."""
+
+
+def can_fail(error: type[BaseException] | None, name: str, last: str | None) -> bool:
+    """Whether ``error`` can come up at an operation, ``last`` being the one before it in its frame."""
+    if error is MemoryError:
+        return name not in NO_MEMORY and "JUMP" not in name
+    return last in AFTER
 
 
 class Injection:
@@ -39,7 +52,7 @@ class Injection:
         frame.f_trace_lines = False
         if event == "opcode":
             name = OPERATIONS[frame.f_code.co_code[frame.f_lasti]]
-            if self._last.get(id(frame)) in AFTER:
+            if can_fail(self.error, name, self._last.get(id(frame))):
                 self.seen += 1
                 if self.seen == self.place and self.error is not None:
                     raise self.error

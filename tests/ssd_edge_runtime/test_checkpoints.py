@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_models import analytic_state, samples
+from interrupts import Injection
+from small_models import analytic_state, gradient_state, samples
 
 from ssd_edge_runtime import EdgeModel, EdgeModelError, model_file
 from ssd_edge_runtime.checkpoints import Checkpoints, Unfinished, find
+from ssd_edge_runtime.state import ModelState
 from ssd_edge_runtime.storage import records
 from ssd_edge_runtime.storage.journal import Journal, journal_path
 
@@ -110,3 +113,55 @@ def test_what_was_written_before_it_broke_off_is_not_taken_twice(
 
 def full(*_: object) -> None:
     raise OSError(errno.ENOSPC, "no space")
+
+
+def test_an_announcement_is_not_taken_for_the_lesson_that_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, x = tmp_path / "model.onnx", samples(3, 3)[0]
+    target.write_bytes(model_file.to_bytes(analytic_state()))
+    model = EdgeModel.load(target)
+    work = Checkpoints(model, target, {})
+    work.begin()
+    for count in (1, 2):
+        model.partial_fit(x[count - 1 : count], ["0"])
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+            patch.setattr("ssd_edge_runtime.storage.journal.write_all", full)
+            work.write({"samples": count})
+        work.announce("0" * 64)  # of a save that failed, too
+    model.partial_fit(x[2:], ["1"])
+    work.write({"samples": 3})
+    again, found = EdgeModel.load(target), find(target)
+    assert found is not None
+    assert found.replay(again) == []
+    assert model_file.to_bytes(again.state) == model_file.to_bytes(model.state)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("make", [analytic_state, gradient_state])
+def test_a_checkpoint_that_is_broken_off_loses_nothing_and_takes_nothing_twice(
+    tmp_path: Path, make: Callable[[], ModelState], error: type[BaseException]
+) -> None:
+    target, x = tmp_path / "model.onnx", samples(3, 3)[0]
+    target.write_bytes(model_file.to_bytes(make()))
+
+    def broken_off(place: int) -> Injection:
+        model = EdgeModel.load(target)
+        work = Checkpoints(model, target, {})
+        work.begin()
+        model.partial_fit(x[:1], ["0"])
+        injection = Injection(error, place)
+        injection.run(lambda: work.write({"samples": 1}))
+        for count in (2, 3):
+            model.partial_fit(x[count - 1 : count], ["1"])
+            work.write({"samples": count})
+        again, found = EdgeModel.load(target), find(target)
+        assert found is not None
+        assert found.progress == {"samples": 3}
+        assert found.replay(again) == []
+        assert model_file.to_bytes(again.state) == model_file.to_bytes(model.state), place
+        return injection
+
+    places = broken_off(-1).seen
+    for place in range(1, places + 1, max(1, places // 40)):
+        broken_off(place)

@@ -26,7 +26,7 @@ from ssd_edge_runtime.options import AnalyticOptions
 from ssd_edge_runtime.serving.labels import as_names
 from ssd_edge_runtime.serving.learner import Admit, Record
 from ssd_edge_runtime.serving.locks import attempt
-from ssd_edge_runtime.serving.moment import Moment, Unsolved
+from ssd_edge_runtime.serving.moment import Moment, Remembered, Unsolved
 from ssd_edge_runtime.serving.redo import Changes, Step
 from ssd_edge_runtime.serving.snapshot import Published, Snapshot
 from ssd_edge_runtime.sparse.codes import Codes
@@ -96,7 +96,7 @@ class AnalyticLearner:
         statistics.class_counts = statistics.class_counts + np.bincount(labels, minlength=len(state.classes))
         steps: list[Step] = [_constant(write) for write in writes]
         steps += product_steps(statistics.gram, [block[-1] for block in blocks])
-        self._publish(state, steps, pending=self.pending + len(names), lessons=self._with(lesson))
+        self._publish(state, steps, pending=self.pending + len(names), remembered=self._with(lesson))
 
     def unlearn(self, x: Float32, names: list[str]) -> None:
         """Take checked samples out again; a class that loses its last sample leaves the classes."""
@@ -218,11 +218,12 @@ class AnalyticLearner:
         self._publish(dataclasses.replace(state, **changes), own=own, pending=math.inf)
         self._published.put_newer(Snapshot(solved, self._moment.version))
 
-    def record(self) -> Record:
-        """The codes of the samples learned since the last call; the first call begins to remember them."""
-        lessons, count = self._moment.lessons or ([], 0)
-        record = encode(lessons[:count])
-        self._moment = dataclasses.replace(self._moment, lessons=([], 0))
+    def record(self, place: int | None) -> Record:
+        """The codes of the samples learned since; the first call begins to remember them."""
+        remembered = self._moment.remembered or Remembered()
+        owed = remembered.owed(remembered.place if place is None else place)
+        record = encode(owed.lessons)
+        self._moment = dataclasses.replace(self._moment, remembered=Remembered() if place is None else owed)
         return record
 
     def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]], admit: Admit) -> list[str]:
@@ -270,13 +271,10 @@ class AnalyticLearner:
         self._moment = dataclasses.replace(self._moment, version=version, **changed)
         self._moment.owed.finish()
 
-    def _with(self, lesson: Lesson) -> tuple[list[Lesson], int] | None:
+    def _with(self, lesson: Lesson) -> Remembered | None:
         """What is remembered, and ``lesson``."""
-        if self._moment.lessons is None:
-            return None
-        lessons, count = self._moment.lessons
-        lessons[count:] = [lesson]
-        return lessons, count + 1
+        remembered = self._moment.remembered
+        return None if remembered is None else remembered.and_(lesson)
 
     @functools.cached_property
     def _exact(self) -> ExactNetwork | None:

@@ -220,7 +220,7 @@ class GradientLearner:
         self._spare = None
         self._published.put_changed(**changes)
 
-    def record(self) -> Record:
+    def record(self, place: int | None) -> Record:
         """The whole state, but for the encoder, which never changes."""
         from ssd_edge_runtime.model_file import to_bytes
 

@@ -78,8 +78,11 @@ class Learner(Protocol):
     def replace(self, **changes: Any) -> None:
         """Change plain fields of the state."""
 
-    def record(self) -> Record:
-        """What was learned since the last record; the first one begins to remember it."""
+    def record(self, place: int | None) -> Record:
+        """What was learned since the last record; the first one begins to remember it.
+
+        With ``place``, the number of records that a journal holds: since the last one that is in it.
+        """
 
     def replay(self, fields: dict[str, Any], arrays: dict[str, NDArray[Any]], admit: Admit) -> list[str]:
         """Learn again what a record holds, to the same bits, but for lessons that ``admit`` refuses: named."""

@@ -154,9 +154,9 @@ class SharedModel:
         with self._changing():
             self._learner.replace(**changes)
 
-    def record(self, progress: dict[str, int]) -> bytes:
+    def record(self, progress: dict[str, int], place: int | None = None) -> bytes:
         """What was learned since the last record, for :meth:`replay`, with ``progress`` on top."""
-        fields, arrays = self._learner.record()
+        fields, arrays = self._learner.record(place)
         return records.encode({"progress": progress, **fields}, arrays)
 
     def replay(self, record: bytes) -> list[str]:

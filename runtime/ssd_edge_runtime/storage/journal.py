@@ -59,17 +59,25 @@ class Journal:
     def __init__(self, path: Path, seal: Seal = UNSEALED, *, sealed: bool = False) -> None:
         self.path = path
         self._seal, self._sealed = seal, sealed
-        self._places: list[tuple[int, int]] = []
-        self._check = SEALED if sealed else MAGIC
+        self._places: list[tuple[int, int, bytes]] = []
+        """Where the payload of each record begins, its length and its check."""
+        self._start = SEALED if sealed else MAGIC
         self._head = LENGTH + CHECK + (SEAL if sealed else 0)
-        self.end = len(self._check)
+
+    @property
+    def end(self) -> int:
         """Bytes up to the end of the last whole record."""
+        return sum(self._places[-1][:2]) if self._places else len(self._start)
+
+    @property
+    def _check(self) -> bytes:
+        return self._places[-1][2] if self._places else self._start
 
     @classmethod
     def create(cls, path: Path, *payloads: bytes, seal: Seal = UNSEALED) -> Journal:
         """A journal of these records, in the place of what is there; atomic. Raises OSError."""
         journal = cls(path, seal, sealed=seal.sign_with is not None)
-        data = journal._check
+        data = journal._start
         for payload in payloads:
             check = journal._next_check(payload)
             data += journal._framed(check, payload)
@@ -117,7 +125,7 @@ class Journal:
 
     def __getitem__(self, index: int) -> bytes:
         """The payload of a record. Raises EdgeModelError if the file has changed since it was opened."""
-        start, length = self._places[index]
+        start, length, _ = self._places[index]
         with self.path.open("rb") as stream:
             stream.seek(start)
             payload = stream.read(length)
@@ -165,9 +173,7 @@ class Journal:
         return hashlib.sha256(self._check + payload).digest()
 
     def _wrote(self, check: bytes, payload: bytes) -> None:
-        self._check = check
-        self._places.append((self.end + self._head, len(payload)))
-        self.end += self._head + len(payload)
+        self._places.append((self.end + self._head, len(payload), check))
 
     def _framed(self, check: bytes, payload: bytes) -> bytes:
         signature = self._seal.sign(check) if self._sealed else b""

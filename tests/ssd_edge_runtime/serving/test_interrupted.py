@@ -28,6 +28,7 @@ ANALYTIC: dict[str, Verb] = {
     "merge": lambda model: EdgeModel.merge([model], base=EdgeModel(model.state)),
     "rebase": lambda model: rebase(model, EdgeModel(analytic_state()), EdgeModel(analytic_state())),
     "rebase onto it": lambda model: rebase(EdgeModel(analytic_state()), EdgeModel(analytic_state()), model),
+    "a checkpoint": lambda model: recorded(model, lambda: model.partial_fit(*samples(5, 12))),
 }
 GRADIENT: dict[str, Verb] = {
     "samples": lambda model: model.partial_fit(*samples(5, 12)),
@@ -52,6 +53,13 @@ def last_class(seed: int):
     return x[y == 3], y[y == 3]
 
 
+def recorded(model: EdgeModel, act: Callable[[], object]) -> bytes:
+    """Learning with a checkpoint before and after it."""
+    model.record({})
+    act()
+    return model.record({"samples": 1})
+
+
 def made(make) -> EdgeModel:
     """A model with a past: arrays of its own, a spare copy, a teacher, a class that all samples are known of."""
     model = EdgeModel(make(), engine="csr")
@@ -72,7 +80,7 @@ def later(model: EdgeModel) -> bytes:
 
 def check(make, verb: Verb, error: type[BaseException], places: int, seed: int) -> None:
     verb(made(make))  # what is imported and remembered at first is no part of what follows
-    counting = Injection()
+    counting = Injection(error)
     model = made(make)
     before, then = facts(model), later(made(make))
     model = made(make)
