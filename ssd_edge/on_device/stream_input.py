@@ -16,7 +16,7 @@ from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from ssd_edge.data.archives import as_samples
-from ssd_edge.data.limits import check_text
+from ssd_edge.data.limits import check_memory, check_text
 from ssd_edge.data.npy_stream import CutOffError, read_frames
 from ssd_edge.on_device.stream_rows import as_windows, by_name
 from ssd_edge_runtime import EdgeModel
@@ -34,6 +34,10 @@ Source = IO[bytes] | Iterable[str | bytes]
 """A binary file (a pipe, standard input), lines of text, or bytes piece by piece as they come."""
 LONGEST_LINE = 1 << 26
 """Bytes; an endless line is refused before it fills the memory."""
+LONG_LINE = 1 << 20
+"""Bytes of a line from which on it is asked whether the memory holds what it may stand for."""
+JSON_FACTOR = 40
+"""Bytes in memory for one of a line: an empty list takes 56 and its place 8, and is written in three."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +147,8 @@ def _read_lines(stream: IO[bytes], takes: Takes) -> Iterator[Samples | DataError
         line = line.removeprefix(BOM_UTF8) if number == 1 else line
         if line.strip():
             try:
+                if len(line) > LONG_LINE:
+                    check_memory(len(line) * JSON_FACTOR, f"line {number}")
                 yield parse_line(line.decode(), number, takes)
             except UnicodeDecodeError as error:
                 yield DataError(f"line {number}: not UTF-8 ({error})")

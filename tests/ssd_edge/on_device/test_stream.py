@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from small_models import samples
 
-from ssd_edge.on_device import LearnPlan, Resuming, infer, infer_stream, learn_stream
+from ssd_edge.data import limits
+from ssd_edge.on_device import LearnPlan, Resuming, infer, infer_stream, learn_stream, stream_input
 from ssd_edge_runtime import EdgeModel
 from ssd_edge_runtime.errors import DataError, OptionError
 from ssd_edge_runtime.storage.journal import journal_path
@@ -78,6 +80,39 @@ def test_a_bad_line_is_answered_and_the_stream_goes_on(edge_file: Path) -> None:
     assert answers[0]["error"].startswith("line 1: not JSON")
     assert answers[1]["error"].startswith("line 2: not UTF-8")
     assert len(answers[2]["top"]) == 2
+
+
+LONG = {
+    "lists": b"[" + b"[]," * 400_000 + b"1]",
+    "objects": b"[" + b"{}," * 400_000 + b"1]",
+    "fractions": b"[" + b"0.1," * 300_000 + b"1]",
+    "texts": b'["' + b'a","' * 300_000 + b'"]',
+    "an id": b'{"id": [' + b"[]," * 400_000 + b'1], "x": []}',
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_line_that_stands_for_more_than_the_memory_is_not_unfolded(
+    edge_file: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    model, answers = EdgeModel.load(edge_file), list[dict[str, Any]]()
+    monkeypatch.setattr(limits, "free_memory", lambda: 16 << 20)
+    infer_stream(model, [LONG[kind] + b"\n", line(0).encode() + b"\n"], answers.append, form="json")
+    assert "line 1: needs about" in answers[0]["error"]
+    assert "16 MB are free" in answers[0]["error"]
+    assert "label" in answers[1]
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_line_takes_no_more_memory_than_is_asked_for(edge_file: Path, kind: str) -> None:
+    model, answers = EdgeModel.load(edge_file), list[dict[str, Any]]()
+    tracemalloc.start()
+    try:
+        infer_stream(model, [LONG[kind] + b"\n"], answers.append, form="json")
+        assert tracemalloc.get_traced_memory()[1] < stream_input.JSON_FACTOR * len(LONG[kind])
+    finally:
+        tracemalloc.stop()
+    assert answers[0]["error"].startswith("line 1: ")
 
 
 def test_labelled_samples_are_learned_and_the_report_returned(edge_file: Path) -> None:
