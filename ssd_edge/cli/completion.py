@@ -8,7 +8,10 @@ from click.shell_completion import CompletionItem
 from ssd_edge.cli.terminal import printable
 from ssd_edge_runtime.errors import EdgeModelError
 
-METHODS = ("ssd", "sdmlp", "views", "finetune", "joint", "random", "flymodel", "lwf", "ewc", "si", "mas")
+METHODS = (
+    *("ssd", "sdmlp", "views", "finetune", "joint", "random", "flymodel", "lwf", "ewc", "si", "mas"),
+    *("set", "rigl", "srigl", "g2gnet", "adagrad", "classp", "clnp"),
+)
 """Names of ``ssd_edge.methods``, which needs torch."""
 READOUTS = ("gradient", "analytic")
 DATA_SETS = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet")
