@@ -85,9 +85,8 @@ def find_method(name: str) -> type[Method]:
             f"method {name!r}: {entry.value} is no subclass of Method with that name",
         )
         METHODS[name] = method
-    OptionError.unless(
-        name in METHODS, f"method must be one of {', '.join(known_names())} (joined by +), got {name!r}"
-    )
+    if name not in METHODS:  # what is installed takes a while to list
+        raise OptionError(f"method must be one of {', '.join(known_names())} (joined by +), got {name!r}")
     return METHODS[name]
 
 

@@ -106,3 +106,14 @@ def test_a_package_that_is_broken_is_named(package: Path) -> None:
         parse_method("other")
     with pytest.raises(OptionError, match=r"method must be one of ssd, .*, doubled, lost, other .*got 'foo'"):
         parse_method("foo")
+
+
+def test_installed_packages_are_not_listed_for_a_known_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes a tenth of a second, and a run asks for its method a hundred times."""
+
+    def never() -> dict[str, object]:
+        raise AssertionError("listed")
+
+    monkeypatch.setattr("ssd_edge.methods.registry._installed", never)
+    assert parse_method("ssd+ewc").names == ("ssd", "ewc")
+    assert is_everywhere("ssd")
