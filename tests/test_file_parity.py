@@ -75,7 +75,7 @@ def check(path: Path) -> None:
 @pytest.mark.parametrize("learning_state", [True, False], ids=["learns", "answers"])
 @pytest.mark.parametrize("encoder", [True, False], ids=["encoder", "raw"])
 @pytest.mark.parametrize("readout", ["analytic", "gradient"])
-@pytest.mark.parametrize("values", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("values", ["float32", pytest.param("float16", marks=pytest.mark.slow), "int8"])
 def test_the_same_logits(tmp_path: Path, values: str, readout: str, encoder: bool, learning_state: bool) -> None:
     path = exported(tmp_path / "model.onnx", values, readout, encoder, learning_state)
     state = model_file.load(path)

@@ -67,8 +67,15 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("behind", [False, True], ids=["raw", "encoder"])
-@pytest.mark.parametrize("kind", INPUTS)
+CASES = [
+    pytest.param(kind, behind, id=f"{kind}-{'encoder' if behind else 'raw'}", marks=marks)
+    for kind in INPUTS
+    for behind in (False, True)
+    for marks in [[pytest.mark.slow] if behind and kind not in ("windows", "gray images") else []]
+]
+
+
+@pytest.mark.parametrize(("kind", "behind"), CASES)
 def test_from_training_to_learning(
     kind: str, behind: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,7 @@ def test_no_file_appears_elsewhere_and_nobody_is_called(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_user_without_a_name_and_a_home_works_as_others_do(tmp_path: Path) -> None:
     do([*JOB[:3], JOB[5], JOB[7], JOB[9]], tmp_path, nobody=True)
     made = {path.name for path in (tmp_path / "work").iterdir()}

@@ -157,6 +157,7 @@ def test_bench_measures_the_encoder_apart(place: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_bench_estimates_the_layers_behind_the_encoder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quick = ("--engines", "csr", "--processes", 1, "--seconds", 0.01, "--batches", 1)
     entry = ask("bench", "model.onnx", "--profile", "raspberry-pi-4", *quick)["estimates"][0]

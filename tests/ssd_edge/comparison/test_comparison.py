@@ -102,7 +102,7 @@ class TestCommand:
     ARGUMENTS = ("digits", "--methods", "random", "--seeds", 1, "--hidden", 24, "--epochs", 1, "--until-task", 2)
 
     def test_folder_then_resume(self, invoke, tmp_path):
-        first = invoke(*self.ARGUMENTS, "-o", "out", "--jobs", 2)
+        first = invoke(*self.ARGUMENTS, "-o", "out", "--jobs", 1)
         assert first.exit_code == 0
         assert first.stdout.strip() == (tmp_path / "out" / "table.txt").read_text().strip()
         names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -154,3 +154,11 @@ def test_an_interrupt_ends_the_processes():
         pool.submit(time.sleep, 300)
         raise KeyboardInterrupt
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+def test_side_by_side_is_as_one_after_the_other():
+    options = {"seeds": 1, "hidden": (24,), "epochs": 1, "until_task": 2}
+    one, two = (ssd_edge.compare("digits", ["random"], jobs=jobs, **options).document["rows"] for jobs in (1, 2))
+    for a, b in zip(one, two, strict=True):
+        assert a["average_accuracy"]["values"] == b["average_accuracy"]["values"]

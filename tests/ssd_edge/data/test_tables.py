@@ -282,7 +282,7 @@ def test_the_line_is_that_of_the_file(tmp_path: Path) -> None:
         read(tmp_path / "t.csv", text)
 
 
-@pytest.mark.parametrize("cell", ["1", "0.25"])
+@pytest.mark.parametrize("cell", ["1", pytest.param("0.25", marks=pytest.mark.slow)])
 def test_memory_follows_the_file(tmp_path: Path, cell: str) -> None:
     """At most four times the file, over what an empty table takes."""
     script = (

@@ -18,7 +18,9 @@ HARNESS = Path(__file__).with_name("resume_harness.py")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 
 
-@pytest.fixture(params=["analytic", "gradient", pytest.param("two layers", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["analytic", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gradient", "two layers"))]
+)
 def model(request: pytest.FixtureRequest, folder: Path) -> Path:
     states = {
         "analytic": lambda: analytic_state(n=60, count=90),

@@ -239,6 +239,7 @@ class TestCompare:
         Path("own.onnx").write_bytes(encoder_model(24, seed=1).SerializeToString())
         assert self.rows(output="table", jobs=1, resume=True)() != first
 
+    @pytest.mark.slow
     def test_side_by_side(self, place: Path) -> None:
         arguments = ["compare", "digits", "--methods", "random", "--encoder", "own.onnx", "--seeds", 1]
         result = call(*arguments, "--hidden", 40, "--epochs", 1, "--until-task", 2, "--jobs", 2, "-o", "table")

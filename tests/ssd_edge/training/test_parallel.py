@@ -20,7 +20,8 @@ GRADIENT = {"method": "ssd+ewc", "hidden": "32", "epochs": "1", "until_task": "2
 ANALYTIC = {"readout": "analytic", "hidden": "40", "epochs": "1", "until_task": "3", "base_tasks": "2"}
 
 
-@pytest.mark.parametrize("options", [GRADIENT, pytest.param(ANALYTIC, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [GRADIENT, ANALYTIC])
 def test_two_processes_equal_one(tmp_path, options):
     flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
