@@ -17,6 +17,7 @@ from ssd_edge.data.labels import named, number_labels
 from ssd_edge.data.limits import check_array, check_regular, check_text, wanted
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError
+from ssd_edge_runtime.serving.foreign import NUMBERS
 from ssd_edge_runtime.serving.labels import label_values
 from ssd_edge_runtime.storage.atomic import writing
 
@@ -40,7 +41,7 @@ def as_samples(x: NDArray[Any], source: str) -> Float32:
     """
     if x.dtype == np.uint8:
         return x.astype(np.float32) / np.float32(255)
-    if x.dtype.kind not in "fiub":
+    if x.dtype.kind not in NUMBERS:
         raise DataError(f"{source}: x must be numbers, got {x.dtype}")
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(x, np.float32)

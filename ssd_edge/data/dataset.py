@@ -69,8 +69,7 @@ class Dataset:
 
     def subset(self, indices: NDArray[np.integer]) -> Dataset:
         """The samples at ``indices``, in that order; all class names stay."""
-        cut = None if self.cut is None else self.cut.take(indices)
-        return Dataset(self.x[indices], self.y[indices], self.classes, self.source, cut)
+        return self._taken(indices, self.y[indices], self.classes)
 
     def select(self, classes: Sequence[str | int]) -> Dataset:
         """Only these classes, given by name or index, in the order given; labels are renumbered."""
@@ -86,8 +85,7 @@ class Dataset:
         kept = labels >= 0
         if not kept.any():
             raise DataError(f"{self._named}no samples of {', '.join(classes)}")
-        cut = None if self.cut is None else self.cut.take(kept)
-        return Dataset(self.x[kept], labels[kept], tuple(classes), self.source, cut)
+        return self._taken(kept, labels[kept], tuple(classes))
 
     def resolve(self, name: str | int) -> str:
         """The class called ``name``; failing that, the class at that index."""
@@ -120,20 +118,27 @@ class Dataset:
         if not 0.0 < share < 1.0:
             raise DataError(f"hold-out must be between 0 and 1, got {share}")
         rng = np.random.default_rng(seed)
+        cut = self.cut if self.cut is not None and self.cut.overlaps else None
         held, shared = np.zeros((2, len(self.y)), np.bool_)
         for label in range(len(self.classes)):
             members = np.flatnonzero(self.y == label)
             count = min(max(1, round(share * len(members))), len(members) - 1)
-            if self.cut is None or not self.cut.overlaps:
+            if cut is None:
                 held[rng.permutation(members)[:count]] = len(members) > 1
             elif count > 0:
-                drawn, near = self.cut.draw(members, count, rng)
+                drawn, near = cut.draw(members, count, rng)
                 held[drawn], shared[near] = True, True
         if not held.any():
-            alone = self.cut is None or not self.cut.overlaps
-            what = "every class has a single sample" if alone else "no class has windows that share no rows"
+            what = "every class has a single sample" if cut is None else "no class has windows that share no rows"
             raise DataError(f"{self._named}{what}: nothing can be held out")
         return self.subset(np.flatnonzero(~(held | shared))), self.subset(np.flatnonzero(held))
+
+    def _taken(
+        self, chosen: NDArray[np.integer] | NDArray[np.bool_], y: Int64, classes: tuple[str, ...]
+    ) -> Dataset:
+        """The chosen samples, with these labels."""
+        cut = None if self.cut is None else self.cut.take(chosen)
+        return Dataset(self.x[chosen], y, classes, self.source, cut)
 
     @property
     def _named(self) -> str:

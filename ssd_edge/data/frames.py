@@ -19,10 +19,10 @@ from ssd_edge.data.reading import Reading
 from ssd_edge.data.windows import cut
 from ssd_edge_runtime.arrays import Float32
 from ssd_edge_runtime.errors import DataError, DataWarning, first_line
+from ssd_edge_runtime.serving.foreign import NUMBERS
 
 SEEN = 1000
 """Rows that decide what the columns are."""
-NUMBERS = "fiub"
 Columns = Mapping[str, NDArray[Any]]
 
 

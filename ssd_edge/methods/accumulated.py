@@ -35,10 +35,9 @@ class Accumulated(Method):
         """Put the rule's step in the gradients' place."""
         for name, gradient in gradients.items():
             sums = grown(self.sums.get(name), weights[name])
-            if isinstance(gradient, RowGradient) and gradient.rows is not None:
-                gradient.values, sums[gradient.rows] = self.direction(gradient.values, sums[gradient.rows], lr)
-            elif isinstance(gradient, RowGradient):
-                gradient.values, sums = self.direction(gradient.values, sums, lr)
+            if isinstance(gradient, RowGradient):
+                rows = slice(None) if gradient.rows is None else gradient.rows
+                gradient.values, sums[rows] = self.direction(gradient.values, sums[rows], lr)
             else:
                 step, sums = self.direction(gradient, sums, lr)
                 gradient.copy_(step)

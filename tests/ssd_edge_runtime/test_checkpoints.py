@@ -50,15 +50,22 @@ def test_a_journal_that_a_stranger_wrote_is_read_or_refused(tmp_path: Path) -> N
         found(head, *[{}] * 1001)
 
 
+def begun(folder: Path) -> tuple[Path, EdgeModel, Checkpoints]:
+    """A model file, the model in it, and the empty journal of its learning."""
+    target = folder / "model.onnx"
+    target.write_bytes(model_file.to_bytes(analytic_state()))
+    model = EdgeModel.load(target)
+    work = Checkpoints(model, target, {})
+    work.begin()
+    return target, model, work
+
+
 @pytest.mark.parametrize("failures", [1, 3])
 def test_what_could_not_be_written_is_in_the_next_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
-    target = tmp_path / "model.onnx"
-    target.write_bytes(model_file.to_bytes(analytic_state()))
-    model, x = EdgeModel.load(target), samples(3, 12)[0]
-    work = Checkpoints(model, target, {})
-    work.begin()
+    target, model, work = begun(tmp_path)
+    x = samples(3, 12)[0]
 
     def learn(count: int) -> None:
         for _ in range(count):
@@ -87,11 +94,8 @@ def test_what_could_not_be_written_is_in_the_next_checkpoint(
 def test_what_was_written_before_it_broke_off_is_not_taken_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = tmp_path / "model.onnx"
-    target.write_bytes(model_file.to_bytes(analytic_state()))
-    model, x = EdgeModel.load(target), samples(3, 2)[0]
-    work = Checkpoints(model, target, {})
-    work.begin()
+    target, model, work = begun(tmp_path)
+    x = samples(3, 2)[0]
     real = Journal.append
 
     def then_stopped(journal: Journal, record: bytes, *, sync: bool = True) -> None:

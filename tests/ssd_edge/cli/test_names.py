@@ -37,22 +37,23 @@ def known(model: Path) -> list[str]:
     return EdgeModel.load(model).classes_[3:]
 
 
-def by_stream(model: Path, name: object) -> None:
-    line = json.dumps({"x": X[0].tolist(), "y": name}) + "\n"
-    done = CliRunner().invoke(main, ["learn", str(model), "-"], input=line)
+def send(model: Path, lesson: str | bytes) -> None:
+    """Teach one lesson of a stream; raises what it answers where that is an error."""
+    done = CliRunner().invoke(main, ["learn", str(model), "-"], input=lesson)
     told = json.loads(done.stdout.splitlines()[0])
     if "error" in told:
         raise SSDEdgeError(told["error"])
+
+
+def by_stream(model: Path, name: object) -> None:
+    send(model, json.dumps({"x": X[0].tolist(), "y": name}) + "\n")
 
 
 def by_frames(model: Path, name: object) -> None:
     sent = io.BytesIO()
     np.save(sent, X[0])
     np.save(sent, np.array([name]))
-    done = CliRunner().invoke(main, ["learn", str(model), "-"], input=sent.getvalue())
-    told = json.loads(done.stdout.splitlines()[0])
-    if "error" in told:
-        raise SSDEdgeError(told["error"])
+    send(model, sent.getvalue())
 
 
 def by_file(write: Callable[[Path, object], Path]) -> Callable[[Path, object], None]:

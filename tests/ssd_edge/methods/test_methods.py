@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from resumption import assert_resumes
 from scipy.special import log_softmax
 
 from ssd_edge.comparison.rows import make_rows
 from ssd_edge.methods import METHODS, parse_method
 from ssd_edge.methods.method import Batch, Task
 from ssd_edge.model import TopKNetwork
-from ssd_edge.training import Interrupted, resume, train
+from ssd_edge.training import train
 from ssd_edge.training.step import Step
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import LearningOptions
@@ -258,17 +259,8 @@ class TestFlyModel:
 
 @pytest.mark.parametrize("method", ["ewc", "si", "mas", "lwf", "ssd+ewc", "sdmlp+si", "ssd+mas+lwf"])
 def test_combinations_train_and_resume(tmp_path, method):
-    def stop(done, total):
-        if done >= 5:
-            raise Interrupted
-
     options = {"method": method, "hidden": (24,), "epochs": 1, "until_task": 3, "device": "cpu"}
-    whole = train("digits", **options)
-    with pytest.raises(Interrupted):
-        train("digits", output=tmp_path / "run", progress=stop, checkpoint_seconds=0, **options)
-    again = resume(tmp_path / "run").network
-    for name, value in whole.network.state_dict().items():
-        assert torch.equal(again.state_dict()[name], value), name
+    assert_resumes(tmp_path / "run", options)
 
 
 @pytest.mark.parametrize("method", ["ewc", "si", "mas", "lwf"])

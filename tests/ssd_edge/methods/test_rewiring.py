@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from resumption import assert_resumes
 
 from ssd_edge.methods import parse_method
 from ssd_edge.methods.g2gnet import correlation, moments
@@ -14,7 +15,7 @@ from ssd_edge.methods.rigl import drop_and_grow
 from ssd_edge.methods.set import SET
 from ssd_edge.methods.srigl import constant_fan_in
 from ssd_edge.model import TopKNetwork, random_support
-from ssd_edge.training import Interrupted, TrainConfig, resume, train
+from ssd_edge.training import TrainConfig
 from ssd_edge.training.step import Step
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import LearningOptions
@@ -133,19 +134,10 @@ def test_rigl_sees_the_gradient_at_empty_places():
 
 @pytest.mark.parametrize("method", ["sdmlp+set", "ssd+rigl", "srigl", "sdmlp+g2gnet"])
 def test_rules_train_and_resume(tmp_path, method):
-    def stop(done, total):
-        if done >= 5:
-            raise Interrupted
-
     rule = method.split("+")[-1]
     options = {"method": method, "hidden": (24,), "epochs": 3, "until_task": 2, "density": 0.2, "device": "cpu"}
     options[rule] = {"every": 3} | ({} if rule == "set" else {"batches": 2})
-    whole = train("digits", **options)
-    with pytest.raises(Interrupted):
-        train("digits", output=tmp_path / "run", progress=stop, checkpoint_seconds=0, **options)
-    again = resume(tmp_path / "run").network
-    for name, value in whole.network.state_dict().items():
-        assert torch.equal(again.state_dict()[name], value), name
+    whole = assert_resumes(tmp_path / "run", options)
     lengths = whole.network.layers[0].mask.sum(1)
     assert lengths.sum() == 24 * round(0.2 * 64)
     assert len(lengths.unique()) == 1 or rule != "srigl"

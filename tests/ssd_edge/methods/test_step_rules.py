@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from resumption import assert_resumes
 
 from ssd_edge.methods import parse_method
 from ssd_edge.methods.method import Task
 from ssd_edge.model import TopKNetwork, random_support
-from ssd_edge.training import Interrupted, TrainConfig, resume, train
+from ssd_edge.training import TrainConfig
 from ssd_edge.training.step import Step
 from ssd_edge_runtime.errors import OptionError
 from ssd_edge_runtime.options import LearningOptions
@@ -69,17 +70,8 @@ def test_steps(name):
 
 
 def test_rules_resume(tmp_path):
-    def stop(done, total):
-        if done >= 4:
-            raise Interrupted
-
     options = {"method": "ssd+adagrad", "hidden": (24,), "epochs": 1, "until_task": 2, "density": 0.2}
-    whole = train("digits", device="cpu", **options)
-    with pytest.raises(Interrupted):
-        train("digits", output=tmp_path / "run", progress=stop, checkpoint_seconds=0, device="cpu", **options)
-    again = resume(tmp_path / "run").network
-    for name, value in whole.network.state_dict().items():
-        assert torch.equal(again.state_dict()[name], value), name
+    assert_resumes(tmp_path / "run", options | {"device": "cpu"}, after=4)
 
 
 @pytest.mark.parametrize(
